@@ -1,0 +1,82 @@
+# The workbook by command. Needs GNU make, git and Python 3.10 to 3.14; everything else goes into .venv.
+# `make` alone lists the commands.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+# Notebooks run in notebooks/, so a relative folder is made absolute here, once for all commands.
+ifdef FACESEG_DATA_DIR
+override FACESEG_DATA_DIR := $(shell $(PYTHON) -c 'import os; print(os.path.abspath(os.environ["FACESEG_DATA_DIR"]))')
+export FACESEG_DATA_DIR
+endif
+export NO_ALBUMENTATIONS_UPDATE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run lab test unit notebooks-test lint data render lock links clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+	@echo
+	@echo 'Settings: FACESEG_DATA_DIR=folder of picsart/ and fasseg/   FACESEG_DATASET=sample|picsart|fasseg'
+	@echo '          FACESEG_PROFILE=quick|full                        PYTHON=python3.12   VENV=.venv'
+
+setup: $(READY)  ## install everything into .venv (once; under 2 minutes)
+
+# uv comes into the environment by pip, then installs what the lock says; the stamp is written last.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock -e .
+	touch $@
+
+run: $(READY)  ## execute all notebooks in order; executed copies and HTML go to build/
+	$(BIN)/python -m tools.run_notebooks
+
+lab: $(READY)  ## open the workbook in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=. notebooks
+
+test: unit notebooks-test  ## all tests: unit tests, then the notebooks and their exercises
+
+unit: $(READY)  ## the unit tests alone
+	$(BIN)/python -m pytest -n 2 tests/unit
+
+# Two checks of the notebooks: as committed (nbval), then form and exercises, solved and unsolved.
+# One torch thread for each of the two workers: more only get in each other's way.
+# `loadscope` keeps the cells of one notebook on one worker and in order.
+notebooks-test: export FACESEG_PROFILE ?= quick
+notebooks-test: export OMP_NUM_THREADS ?= 1
+notebooks-test: $(READY)  ## the notebooks and their exercises alone
+	@if ! ls notebooks/*.ipynb >/dev/null 2>&1; then echo 'nbval skipped: no notebook in notebooks/'; \
+	elif ! $(BIN)/python -m tools.workbook; then echo 'nbval skipped: no data, see above'; \
+	else $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+		-n 2 --dist loadscope notebooks; fi
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/notebooks
+
+lint: $(READY)  ## ruff, and the links made from pyproject.toml
+	$(BIN)/ruff check .
+	$(BIN)/python -m tools.links --check
+
+data: $(READY)  ## fetch the PicsArt portraits (about 60 MB)
+	$(BIN)/python -m faceseg_utils data picsart
+
+links: $(READY)  ## after a change of the repository's address in pyproject.toml: rewrite all links
+	$(BIN)/python -m tools.links
+
+lock: $(READY)  ## after a change of the dependencies in pyproject.toml: resolve requirements.lock anew
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade --quiet \
+		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
+
+# The generator of data/sample needs Blender as a module, hence an environment of its own.
+RENDER = build/render-venv
+render: $(READY) $(RENDER)/.ready  ## make the rendered portraits of data/sample anew (hours)
+	$(RENDER)/bin/python data/render/make_sample.py
+
+$(RENDER)/.ready: data/render/requirements.txt | $(READY)
+	$(PYTHON) -m venv $(RENDER)
+	$(BIN)/uv pip install --quiet --python $(RENDER)/bin/python -r data/render/requirements.txt
+	touch $@
+
+clean:  ## remove build/ (not .venv, not data)
+	rm -rf build
