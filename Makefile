@@ -8,7 +8,8 @@ READY = $(VENV)/.ready
 
 # Notebooks run in notebooks/, so a relative folder is made absolute here, once for all commands.
 ifdef FACESEG_DATA_DIR
-override FACESEG_DATA_DIR := $(shell $(PYTHON) -c 'import os; print(os.path.abspath(os.environ["FACESEG_DATA_DIR"]))')
+override FACESEG_DATA_DIR := $(shell $(PYTHON) -c \
+	'import os, sys; print(os.path.abspath(sys.argv[1]))' '$(FACESEG_DATA_DIR)')
 export FACESEG_DATA_DIR
 endif
 export NO_ALBUMENTATIONS_UPDATE = 1

@@ -1,0 +1,182 @@
+"""How an exercise is registered, recognised as a stub, checked and reported.
+
+The checks themselves live beside this file, one module for each notebook; see the package docstring.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import linecache
+import textwrap
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+CHECKS: dict[str, Callable[[Any], str | None]] = {}
+
+
+class Mistake(Exception):
+    """Raised by a check: the learner's answer is wrong, and the message says what the likely mistake is."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found. `message` is the line shown to the learner, without the exercise's name."""
+
+    status: Literal["not attempted", "correct", "wrong"]
+    message: str
+
+
+def exercise(name: str) -> Callable:
+    """Register the decorated function as the check of the exercise `name`.
+
+    The function gets the learner's answer (a function, a class or a value). It raises `Mistake` for a wrong
+    answer; for a right one it may return a sentence that is shown after "Correct.".
+
+    Raises:
+        ValueError: two modules register the same name.
+    """
+
+    def register(check_answer: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
+        known = CHECKS.get(name)
+        if known is not None and known.__module__ != check_answer.__module__:
+            raise ValueError(f"exercise {name!r} is in {known.__module__} already: take another name")
+        CHECKS[name] = check_answer
+        return check_answer
+
+    return register
+
+
+def grade(name: str, answer: Any) -> Result:
+    """Check `answer` and return a `Result`. An exception in the learner's code is a wrong answer, no crash.
+
+    Raises:
+        ValueError: there is no exercise of that name.
+    """
+    if name not in CHECKS:
+        close = difflib.get_close_matches(name, CHECKS, n=1)
+        known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(CHECKS)) or 'none'}"
+        raise ValueError(f"no exercise is called {name!r}: {known}")
+    if is_stub(answer):
+        return Result("not attempted", "not attempted yet.")
+    try:
+        praise = CHECKS[name](answer)
+    except Mistake as mistake:
+        return Result("wrong", f"Not yet. {mistake}")
+    except Exception as error:
+        return Result("wrong", f"Not yet. {_explain(error, answer)}")
+    return Result("correct", f"Correct. {praise}" if praise else "Correct.")
+
+
+def check(name: str, answer: Any) -> None:
+    """Print one line about the learner's `answer`. Never raises, so that Run All reaches the end."""
+    try:
+        message = grade(name, answer).message
+    except ValueError as error:
+        message = str(error)
+    print(f"Exercise {name}: {message}")
+
+
+# --- Helpers for checks ---------------------------------------------------------------------------------
+
+
+def expect(condition: Any, hint: str) -> None:
+    """Raise `Mistake(hint)` unless `condition` holds."""
+    if not condition:
+        raise Mistake(hint)
+
+
+def as_number(value: Any, what: str = "your function") -> float:
+    """The one number in `value` (Python number, or array or tensor with one element) as a float.
+
+    Raises:
+        Mistake: `value` is None, has several elements, or is no number.
+    """
+    array = as_array(value, what)
+    expect(array.size == 1, f"{what} should give one number, but gave an array of shape {array.shape}.")
+    return float(array.reshape(()))
+
+
+def as_array(value: Any, what: str = "your function") -> np.ndarray:
+    """`value` (array, tensor, list, number) as a numeric or boolean array.
+
+    Raises:
+        Mistake: `value` is None or holds something other than numbers.
+    """
+    expect(value is not None, f"{what} gave None: is there a `return`?")
+    if hasattr(value, "detach"):  # a torch tensor, on any device, with or without gradient
+        value = value.detach().cpu().float().numpy()
+    try:
+        array = np.asarray(value)
+    except Exception:  # a ragged list, for instance
+        array = np.asarray(None)
+    expect(array.dtype.kind in "biufc", f"{what} should give numbers, but gave a {type(value).__name__}.")
+    return array
+
+
+# --- Recognising a stub ---------------------------------------------------------------------------------
+
+
+def is_stub(answer: Any) -> bool:
+    """Whether `answer` still holds a `...` that the learner is to replace.
+
+    Looks at values (also inside lists, tuples and dictionaries) and at the source of functions and classes.
+    There, any `...` counts except inside an index such as `x[..., 0]`, and so does an empty body (`pass`).
+    """
+    if answer is ...:
+        return True
+    if isinstance(answer, dict):
+        return any(is_stub(value) for value in answer.values())
+    if isinstance(answer, (list, tuple)):
+        return any(is_stub(value) for value in answer)
+    functions = _functions(answer)
+    return any(map(_has_hole, functions)) or (inspect.isclass(answer) and not functions)
+
+
+def _functions(answer: Any) -> list[Callable]:
+    """The learner's functions behind `answer`: itself, the methods of a class, or of an instance's class."""
+    if inspect.isfunction(answer):
+        return [inspect.unwrap(answer)]
+    kind = answer if inspect.isclass(answer) else type(answer)
+    if kind is type(answer) and kind.__module__ != "__main__":  # an array, say: not of the learner's making
+        return []
+    members = (getattr(member, "__func__", member) for member in vars(kind).values())
+    return [member for member in members if inspect.isfunction(member)]
+
+
+def _has_hole(function: Callable) -> bool:
+    # Methods are looked at one by one: `inspect.getsource` of a class fails in notebooks before Python 3.13.
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError):  # no source to be had: let the check decide
+        return False
+    definition = tree.body[0]
+    if isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        is_docstring = [isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+                        and isinstance(node.value.value, str) for node in definition.body]
+        if all(text or isinstance(node, ast.Pass) for text, node in zip(is_docstring, definition.body)):
+            return True
+    inside_index = {id(node) for index in ast.walk(tree) if isinstance(index, ast.Subscript)
+                    for node in ast.walk(index.slice)}
+    return any(isinstance(node, ast.Constant) and node.value is ... and id(node) not in inside_index
+               for node in ast.walk(tree))
+
+
+# --- Explaining an exception ----------------------------------------------------------------------------
+
+
+def _explain(error: Exception, answer: Any) -> str:
+    """One sentence about an exception: what it is, and on which line of the learner's code it arose."""
+    text = " ".join(str(error).split())
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    files = {function.__code__.co_filename for function in _functions(answer)}
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
+    if not frames:
+        return f"Your answer could not be checked: {what}"
+    line = linecache.getline(frames[-1].filename, frames[-1].lineno).strip()
+    return f"Your code stopped with {what} (line {frames[-1].lineno}: `{line}`)"

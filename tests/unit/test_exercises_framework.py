@@ -1,0 +1,162 @@
+"""The framework of the exercises: stubs are recognised, mistakes named, nothing raises."""
+
+import linecache
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from faceseg_utils.exercises import Mistake, as_array, as_number, check, exercise, expect, framework, grade
+
+
+@pytest.fixture(autouse=True)
+def example(monkeypatch):
+    """One registered exercise, gone again after the test."""
+    monkeypatch.setattr(framework, "CHECKS", {})
+
+    @exercise("dice_score")
+    def _(learner):
+        one = np.ones((4, 4), dtype=np.uint8)
+        score = as_number(learner(one, one))
+        if score == 2:
+            raise Mistake("The Dice of two equal masks is 2: does the denominator add both areas?")
+        expect(abs(score - 1) < 1e-6, f"The Dice of two equal masks should be 1, yours is {score:.3f}.")
+        half = np.array([1, 0]).repeat(2)
+        expect(learner(half, 1 - half) == 0, "Masks that share nothing should have Dice 0.")
+        return "1 for equal masks, 0 for masks that share nothing."
+
+    @exercise("value")
+    def _(answer):
+        expect(answer == {"rows": 3}, "Count the rows again.")
+
+    @exercise("block")
+    def _(learner):
+        expect(as_array(learner()(torch.ones(1, 2))).shape == (1, 2), "The shape should stay.")
+
+
+def learner(source: str, name: str = "answer"):
+    """What a cell with this source defines, its source on record as IPython does it."""
+    source = textwrap.dedent(source)
+    file = f"<cell {hash(source)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    namespace = {"np": np, "torch": torch, "__name__": "__main__"}
+    exec(compile(source, file, "exec"), namespace)
+    return namespace[name]
+
+
+STUBS = {
+    "dots": "def answer(a, b):\n    ...",
+    "docstring": "def answer(a, b):\n    '''Dice of two masks.'''\n    ...",
+    "docstring alone": "def answer(a, b):\n    '''Dice of two masks.'''",
+    "pass": "def answer(a, b):\n    pass",
+    "hole in the middle": "def answer(a, b):\n    total = ...\n    return 2 * (a & b).sum() / total",
+    "return dots": "def answer(a, b):\n    return ...",
+    "lambda": "answer = lambda a, b: ...",
+}
+
+
+@pytest.mark.parametrize("source", STUBS.values(), ids=STUBS)
+def test_stub_is_not_attempted(source, capsys):
+    assert grade("dice_score", learner(source)).status == "not attempted"
+    assert check("dice_score", learner(source)) is None
+    assert capsys.readouterr().out == "Exercise dice_score: not attempted yet.\n"
+
+
+@pytest.mark.parametrize("answer", [..., {"rows": ...}, (3, ...), {"rows": [1, (2, ...)]}])
+def test_value_with_dots_is_not_attempted(answer):
+    assert grade("value", answer).status == "not attempted"
+
+
+@pytest.mark.parametrize("body", [
+    "...",
+    "def __init__(self):\n        self.conv = ...\n    def forward(self, x):\n        return x",
+    "def __init__(self):\n        super().__init__()\n    def forward(self, x):\n        ...",
+])
+def test_class_with_dots_is_not_attempted(body):
+    assert grade("block", learner(f"class answer(torch.nn.Module):\n    {body}")).status == "not attempted"
+
+
+def test_instance_of_a_learners_class_with_dots_is_not_attempted():
+    source = "class Net:\n    def __call__(self, x):\n        ...\nanswer = Net()"
+    assert grade("block", learner(source)).status == "not attempted"
+
+
+def test_right_answers():
+    right = learner("def answer(a, b):\n    return 2 * (a & b).sum() / (a.sum() + b.sum())")
+    result = grade("dice_score", right)
+    assert result.status == "correct"
+    assert result.message == "Correct. 1 for equal masks, 0 for masks that share nothing."
+    assert grade("value", {"rows": 3}).message == "Correct."
+    same = learner("class answer:\n    def __call__(self, x):\n        return x")
+    assert grade("block", same).status == "correct"
+
+
+def test_dots_inside_an_index_are_no_stub():
+    right = learner("""
+        def answer(a, b):
+            return 2 * (a[..., :] & b[...]).sum() / (a.sum() + b.sum())
+        """)
+    assert grade("dice_score", right).status == "correct"
+
+
+@pytest.mark.parametrize("source, message", [
+    ("def answer(a, b):\n    return 2 * (a & b).sum() / a.size * 1.0 + 1 - 2 + 1", None),
+    ("def answer(a, b):\n    return 2", "is 2: does the denominator"),
+    ("def answer(a, b):\n    return 0.5", "yours is 0.500"),
+    ("def answer(a, b):\n    return 1", "share nothing"),
+    ("def answer(a, b):\n    x = 1", "gave None: is there a `return`?"),
+    ("def answer(a, b):\n    return a", "one number, but gave an array of shape (4, 4)"),
+    ("def answer(a, b):\n    return 'one'", "should give numbers, but gave a str"),
+    ("def answer(a, b):\n    return [[1], [1, 2]]", "should give numbers, but gave a list"),
+    ("def answer(a):\n    return 1", "could not be checked: TypeError"),
+    ("def answer(a, b):\n    c = a @ b\n    return c[99]", "IndexError: index 99 is out of bounds"),
+    ("def answer(a, b):\n    c = a @ b\n    return c[99]", "(line 3: `return c[99]`)"),
+])
+def test_wrong_answers_are_told_the_mistake(source, message):
+    result = grade("dice_score", learner(source))
+    assert result.status == "wrong" and result.message.startswith("Not yet. ")
+    assert "\n" not in result.message and (message is None or message in result.message)
+
+
+def test_error_inside_a_learners_module_names_its_line():
+    source = """
+        class answer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.conv = torch.nn.Linear(3, 2)
+            def forward(self, x):
+                return self.conv(x)
+        """
+    message = grade("block", learner(source)).message
+    assert "RuntimeError: " in message and "mat1 and mat2" in message and "`return self.conv(x)`" in message
+
+
+def test_an_answer_without_source_is_checked():
+    namespace = {}
+    exec("def answer(a, b):\n    return 2", namespace)
+    assert grade("dice_score", namespace["answer"]).status == "wrong"
+    assert grade("dice_score", max).status == "wrong"
+    assert grade("dice_score", None).status == "wrong"
+
+
+def test_unknown_name(capsys):
+    with pytest.raises(ValueError, match="did you mean 'dice_score'"):
+        grade("dice_scor", ...)
+    check("dice_scor", ...)
+    assert "did you mean 'dice_score'" in capsys.readouterr().out
+
+
+def test_two_modules_cannot_share_a_name():
+    def other(learner):
+        pass
+
+    other.__module__ = "elsewhere"
+    with pytest.raises(ValueError, match="take another name"):
+        exercise("value")(other)
+
+
+def test_numbers_and_arrays_of_all_sorts():
+    assert as_number(torch.tensor([0.5], requires_grad=True)) == 0.5
+    assert as_number(np.float32(0.5)) == as_number(np.array([[0.5]])) == as_number(0.5)
+    assert as_array(torch.ones(2, 3).bool()).shape == (2, 3)
