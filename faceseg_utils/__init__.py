@@ -1,0 +1,12 @@
+"""Portrait and face segmentation with U-Net: the helper package of the course.
+
+One idea a module, in the order in which data flows: catalog, download, dataset, transforms, model, dice, training,
+experiment, analysis, plots, widgets, exercises. `start` begins a notebook.
+"""
+
+
+def start(notebook: str):
+    """Begin a notebook; see `session.start`. Imported late, so that `python -m faceseg_utils data` stays quick."""
+    from faceseg_utils.session import start
+
+    return start(notebook)

@@ -1,0 +1,140 @@
+"""Static figures: pure functions that return a Figure, and `show`, which gives it alt text and a caption.
+
+One style for the whole course. Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+"""
+
+import inspect
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#767676",
+)  # fmt: skip
+CYCLE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
+
+STYLE = {
+    "axes.prop_cycle": plt.cycler(color=CYCLE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "font.size": 10,
+    "image.interpolation": "nearest",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+}
+WIDTH = 8.0  # inches: the width of a notebook's text column on GitHub
+
+
+def use_style() -> None:
+    """Make the course's style the default of matplotlib in this kernel."""
+    plt.rcParams.update(STYLE)
+
+
+def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96) -> None:
+    """Display a figure as PNG with `alt` for those who cannot see it, and a `caption` that states the finding."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
+    picture = {"image/png": buffer.getvalue(), "text/plain": alt}
+    display(picture, raw=True, metadata={"image/png": {"alt": alt}})
+    if caption:
+        display(Markdown(f"*{caption}*"))
+
+
+def show_source(thing) -> None:
+    """Show the source of a function or class of the package, so that nothing in it stays hidden."""
+    display(Markdown(f"```python\n{inspect.getsource(thing).rstrip()}\n```"))
+
+
+def blend(photo: np.ndarray, mask: np.ndarray, palette, opacity: float = 0.5, shown=None) -> np.ndarray:
+    """Lay a mask over its photo: uint8 [H, W, 3]. Class 0, classes not in `shown`, and 255 stay clear."""
+    colours = np.zeros((256, 3), np.float32)
+    colours[: len(palette)] = palette
+    weight = np.zeros(256, np.float32)
+    weight[list(range(1, len(palette)) if shown is None else shown)] = opacity
+    weight = weight[mask][..., None]
+    return (photo * (1 - weight) + colours[mask] * weight).round().astype(np.uint8)
+
+
+def colour_mask(mask: np.ndarray, palette) -> np.ndarray:
+    """A mask in its palette's colours, uint8 [H, W, 3]; 255 (ignore) in mid grey."""
+    colours = np.full((256, 3), 128, np.uint8)
+    colours[: len(palette)] = palette
+    return colours[mask]
+
+
+def pictures(rows: list[list[np.ndarray]], titles=(), labels=(), height: float = 2.0, **imshow) -> Figure:
+    """A grid of pictures that are compared: same size, one scale, `titles` above columns, `labels` left of rows."""
+    columns = max(map(len, rows))
+    ratio = rows[0][0].shape[1] / rows[0][0].shape[0]
+    size = (min(WIDTH, columns * height * ratio + 0.3), len(rows) * height + 0.3)
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
+    for r, row in enumerate(rows):
+        for c in range(columns):
+            axis = axes[r][c]
+            axis.set(xticks=[], yticks=[])
+            axis.grid(False)
+            for spine in axis.spines.values():
+                spine.set_visible(False)
+            if c < len(row):
+                axis.imshow(row[c], **imshow)
+            if r == 0 and c < len(titles):
+                axis.set_title(titles[c])
+            if c == 0 and r < len(labels):
+                axis.set_ylabel(labels[r])
+    return figure
+
+
+def gallery(dataset, indices, columns: int = 6, opacity: float = 0.5, titles=None) -> Figure:
+    """Photos with their masks laid over, `columns` a row."""
+    blended = [blend(*dataset[i], dataset.view.palette, opacity) for i in indices]
+    rows = [blended[k : k + columns] for k in range(0, len(blended), columns)]
+    figure = pictures(rows)
+    for axis, title in zip(figure.axes, titles or (), strict=False):
+        axis.set_title(title)
+    return figure
+
+
+def class_legend(axis, classes, palette) -> None:
+    """Name the colours of the classes that are drawn, background left out."""
+    handles = [plt.Rectangle((0, 0), 1, 1, color=np.array(c) / 255) for c in palette[1:]]
+    axis.legend(handles, classes[1:], loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def learning_curves(metrics) -> Figure:
+    """Loss and Dice by epoch, as learned (train) and as scored on photos that were not trained on."""
+    figure, axes = plt.subplots(1, 2, figsize=(WIDTH, 2.8))
+    epochs = metrics["epoch"] + 1
+    for axis, name in zip(axes, ("loss", "dice"), strict=True):
+        axis.plot(epochs, metrics[f"train_{name}"], "o-", color=GREY, ms=4, label="train (while learning)")
+        axis.plot(epochs, metrics[f"val_{name}"], "o-", color=BLUE, ms=4, label="not trained on")
+        axis.set(xlabel="epoch", ylabel={"loss": "loss", "dice": "Dice"}[name])
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    axes[0].legend()
+    return figure
+
+
+ERROR_COLOURS = ((0, 114, 178), (230, 159, 0))  # missed (blue), invented (orange): apart for every kind of sight
+
+
+def error_map(photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, opacity: float = 0.75) -> np.ndarray:
+    """A greyed photo with its errors: missed person in blue, invented person in orange, uint8 [H, W, 3]."""
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction is {prediction.shape} but target is {target.shape}: compare at the target's size")
+    grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
+    valid = target != 255
+    kind = np.where(valid & (target > 0) & (prediction == 0), 1, 0) + np.where(valid & (target == 0) & (prediction > 0), 2, 0)
+    return blend(grey, kind, ((0, 0, 0), *ERROR_COLOURS), opacity)

@@ -1,0 +1,65 @@
+"""How a notebook begins: which dataset, which profile, which device, and the one-line banner that says so."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from faceseg_utils import catalog, plots
+from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.training import PRESETS, TrainConfig, device_name, seed_everything
+
+PROFILES = ("quick", "full")
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a notebook runs with: `dataset` (a name or folder), `profile` ("quick" or "full") and `device` in words."""
+
+    notebook: str
+    dataset: str
+    profile: str
+    device: str
+
+    def data(self, split: str = "train", view: str | None = None) -> PortraitDataset:
+        """The photos of a split as arrays, no transform."""
+        return PortraitDataset(self.dataset, split, view)
+
+    def config(self, **changes) -> TrainConfig:
+        """The training set-up of this profile on this dataset, with `changes`.
+
+        quick: minutes on a CPU (small pictures, few epochs). full: the preset "full", best on a GPU.
+        """
+        if self.profile == "full":
+            return replace(PRESETS["full"], dataset=self.dataset, view=self._view(), **changes)
+        epochs = 6 if self.dataset == "sample" else 1
+        return replace(PRESETS["quick"], **{
+            "dataset": self.dataset, "view": self._view(), "size": (160, 128), "epochs": epochs, **changes
+        })  # fmt: skip
+
+    def _view(self) -> str:
+        return catalog.find(self.dataset)[0].default_view
+
+    @property
+    def runs(self) -> Path:
+        """Where the notebooks leave the runs that they train: `build/runs` of the course."""
+        return catalog.course_root() / "build" / "runs"
+
+
+def start(notebook: str) -> Session:
+    """Begin a notebook: fix the seeds, set the figure style, print the banner. Returns the `Session`.
+
+    The dataset is `FACESEG_DATASET`, else the sample that comes with the course; the profile is `FACESEG_PROFILE`,
+    else "full" on a GPU and "quick" on a CPU. Raises ValueError for an unknown profile.
+    """
+    profile = os.environ.get("FACESEG_PROFILE") or ("full" if torch.cuda.is_available() else "quick")
+    if profile not in PROFILES:
+        raise ValueError(f"FACESEG_PROFILE='{profile}': choose one of {', '.join(PROFILES)}")
+    session = Session(notebook, catalog.default_dataset(), profile, device_name())
+    seed_everything(0)
+    plots.use_style()
+    versions = f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}"
+    print(f"{notebook} | dataset {session.dataset} | profile {profile} | {session.device} | {versions}")
+    return session

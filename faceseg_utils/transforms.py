@@ -1,0 +1,122 @@
+"""The only user of albumentations: from a photo and its mask to the tensors that a network takes, and back.
+
+Every pipeline begins with the same letterbox: scale until the photo touches the network's box, then pad what is
+left. Padding carries the mask value 255, so that it enters neither a loss nor a score; `unpad` takes it off again.
+(The report that this course grew from counted its padding as background that is easy to get right.)
+"""
+
+import os
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look for updates online at every import
+
+import albumentations as A  # noqa: E402
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+import torch  # noqa: E402
+import torch.nn.functional as F  # noqa: E402
+
+from faceseg_utils.catalog import IGNORE  # noqa: E402
+
+cv2.setNumThreads(0)  # OpenCV's threads and torch's would fight for the same cores
+
+
+def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Where a photo of `native` (height, width) comes to lie in a box of `size`: (top, left, height, width)."""
+    scale = min(size[0] / native[0], size[1] / native[1])
+    height, width = round(native[0] * scale), round(native[1] * scale)
+    return (size[0] - height) // 2, (size[1] - width) // 2, height, width
+
+
+class Letterbox(A.DualTransform):
+    """Scale image and mask into the box `size` (height, width), centred; pad the image with 0, the mask with 255."""
+
+    def __init__(self, size: tuple[int, int], p: float = 1.0):
+        super().__init__(p=p)
+        self.size = size
+
+    def _place(self, array: np.ndarray, fill: int, shrink: int) -> np.ndarray:
+        top, left, height, width = letterbox_size(array.shape[:2], self.size)
+        if array.shape[:2] != (height, width):
+            smaller = height < array.shape[0]
+            array = cv2.resize(array, (width, height), interpolation=shrink if smaller else self._grow(shrink))
+        bottom, right = self.size[0] - height - top, self.size[1] - width - left
+        return cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(fill,) * 3)
+
+    @staticmethod
+    def _grow(shrink: int) -> int:
+        return cv2.INTER_NEAREST if shrink == cv2.INTER_NEAREST else cv2.INTER_LINEAR
+
+    def apply(self, img: np.ndarray, **params) -> np.ndarray:
+        return self._place(img, 0, cv2.INTER_AREA)
+
+    def apply_to_mask(self, mask: np.ndarray, **params) -> np.ndarray:
+        return self._place(mask, IGNORE, cv2.INTER_NEAREST)  # nearest: a class between two classes does not exist
+
+
+def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
+    """Undo the letterbox: crop the padding of `scores` [B, C, h, w] and resize to `native` (height, width).
+
+    Bilinear on logits or probabilities, before any threshold: [B, C, native[0], native[1]].
+    """
+    top, left, height, width = letterbox_size(native, tuple(scores.shape[-2:]))
+    scores = scores[..., top : top + height, left : left + width]
+    if (height, width) == tuple(native):
+        return scores
+    return F.interpolate(scores, size=native, mode="bilinear", align_corners=False, antialias=height > native[0])
+
+
+AUGMENTATIONS = ("none", "report", "portrait")
+
+
+def augmentations(name: str) -> list[A.BasicTransform]:
+    """The random transforms by name.
+
+    "report": transpose and flips, as in the report. "portrait": what a phone does to a portrait: mirrored, a little
+    turned, nearer or farther, brighter, tinted, blurred. Never upside down: no such portrait awaits the model.
+    """
+    if name == "none":
+        return []
+    if name == "report":
+        return [A.Transpose(p=0.5), A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    if name == "portrait":
+        return [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(
+                scale=(0.8, 1.3), translate_percent=(-0.1, 0.1), rotate=(-20, 20), shear=(-5, 5),
+                fill=0, fill_mask=IGNORE, mask_interpolation=cv2.INTER_NEAREST, p=0.8,
+            ),
+            A.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.25, hue=0.04, p=0.7),
+            A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.GaussNoise(std_range=(0.02, 0.08)), A.ToGray()], p=0.2),
+        ]  # fmt: skip
+    raise ValueError(f"unknown augmentation '{name}': choose one of {', '.join(AUGMENTATIONS)}")
+
+
+def to_tensor(image: np.ndarray, mean: tuple, std: tuple) -> torch.Tensor:
+    """uint8 [H, W, 3] to float32 [3, H, W], normalised as the encoder wants: (x / 255 - mean) / std."""
+    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
+    return tensor.sub_(torch.tensor(mean).view(3, 1, 1)).div_(torch.tensor(std).view(3, 1, 1))
+
+
+class Pipeline:
+    """Letterbox, augment, to tensors: `pipeline(image, mask, seed)` -> float32 [3, h, w], int64 [h, w].
+
+    The random choices depend on `seed` alone, so the augmented photo is the same whichever process prepares it.
+    """
+
+    def __init__(self, size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), augment: str = "none"):
+        if size[0] % 32 or size[1] % 32:
+            fixed = tuple(-(-side // 32) * 32 for side in size)
+            raise ValueError(f"size {tuple(size)} is not divisible by 32: take {fixed}; the letterbox pads to it")
+        self.size, self.mean, self.std = tuple(size), mean, std
+        self.steps = A.Compose([Letterbox(self.size), *augmentations(augment)])
+
+    def arrays(self, image: np.ndarray, mask: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The same before it becomes tensors: uint8 [h, w, 3] and uint8 [h, w], to be looked at."""
+        if seed is not None:
+            self.steps.set_random_seed(seed % 2**32)
+        out = self.steps(image=image, mask=mask)
+        return out["image"], out["mask"]
+
+    def __call__(self, image, mask, seed: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        image, mask = self.arrays(image, mask, seed)
+        return to_tensor(image, self.mean, self.std), torch.from_numpy(np.ascontiguousarray(mask)).long()
