@@ -24,7 +24,7 @@ else:
 BRANCH = "main"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BLOCK = re.compile(r"<!-- repo-links -->.*?<!-- /repo-links -->", re.DOTALL)
-LINK = re.compile(r"(https://(?:colab\.research\.google\.com/)?github(?:\.com)?)/[\w.-]+/[\w-]+")
+LINK = re.compile(r"(https://(?:colab\.research\.google\.com/github|github\.com))/[\w.-]+/[\w.-]+?(?=\.git\b|[^\w.-]|$)")
 
 SETUP = '''\
 import importlib.util, runpy, subprocess, sys
@@ -117,7 +117,7 @@ def link_all(root: Path = workbook.ROOT, write: bool = True) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.links", description="Set the links to the repository.")
+    parser = argparse.ArgumentParser(prog="python -m tools.links", description="Set all links.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail if something differs")
     options = parser.parse_args(argv)
     try:

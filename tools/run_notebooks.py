@@ -99,7 +99,7 @@ def run(path: Path, in_place: bool) -> tuple[float, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.run_notebooks", description="Execute the notebooks.")
+    parser = argparse.ArgumentParser(prog="python -m tools.run_notebooks", description="Run the notebooks.")
     parser.add_argument("notebook", nargs="*", help="names or parts of names, e.g. 03; all if none is given")
     parser.add_argument("--in-place", action="store_true", help="write the outputs back into notebooks/")
     options = parser.parse_args(argv)

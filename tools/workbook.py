@@ -1,6 +1,6 @@
 """What the notebooks hold: their files, tags and exercises.
 
-`python -m tools.workbook` says whether the data that the notebooks need is on this machine (exit code 0 or 1).
+`python -m tools.workbook` says whether the data that the notebooks need is on this machine, by exit code too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def missing_data() -> str:
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise as it stands in a notebook: the stub cell, the text before it, the folded text after it."""
+    """An exercise as it stands in a notebook: the stub cell, the text before it, the folded text after it."""
 
     notebook: Path
     cell: int  # index of the stub cell
@@ -76,10 +76,12 @@ def exercises(path: Path) -> list[Exercise]:
         ValueError: a cell tagged `exercise` has no call `check("name", answer)`.
     """
     notebook = nbformat.read(path, as_version=4)
-    return [_exercise(path, notebook.cells, index) for index in tagged(notebook, "exercise")]
+    return [exercise_at(path, index) for index in tagged(notebook, "exercise")]
 
 
-def _exercise(path: Path, cells: list[nbformat.NotebookNode], index: int) -> Exercise:
+def exercise_at(path: Path, index: int) -> Exercise:
+    """The exercise in the cell `index` of a notebook. Raises as `exercises` does."""
+    cells = nbformat.read(path, as_version=4).cells
     source = cells[index].source
     calls = [node for node in ast.parse(source).body if _is_check(node)]
     if len(calls) != 1:

@@ -1,0 +1,111 @@
+"""Every exercise of every notebook: stub, solution, wrong answers, difficulty, hint.
+
+The solution comes from the notebook itself. The wrong answers stand in `wrong/<notebook>.py`:
+
+    WRONG = {"dice_score": [("def dice_score(a, b): ...", "part of the message meant for it"), ...]}
+
+Each is what a learner would type instead of the stub.
+"""
+
+import ast
+import linecache
+import runpy
+import zlib
+from pathlib import Path
+
+import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
+
+from faceseg_utils.exercises import CHECKS, grade
+from tools import workbook
+
+WRONG = Path(__file__).parent / "wrong"
+
+
+def wrong_answers(stem: str) -> dict[str, list[tuple[str, str]]]:
+    file = WRONG / f"{stem}.py"
+    return runpy.run_path(str(file))["WRONG"] if file.is_file() else {}
+
+
+def names_before(exercise: workbook.Exercise) -> dict:
+    """What the cells above import, define or set to a plain value: all that an answer may build on."""
+    namespace = {"__name__": "__main__"}
+    notebook = nbformat.read(exercise.notebook, as_version=4)
+    for cell in notebook.cells[: exercise.cell]:
+        if cell.cell_type != "code" or {"exercise", "setup"} & set(cell.metadata.get("tags", [])):
+            continue
+        for node in ast.parse(TransformerManager().transform_cell(cell.source)).body:
+            if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)) or _plain(node):
+                run_source(ast.unparse(node), namespace)
+    return namespace
+
+
+def _plain(node: ast.stmt) -> bool:
+    try:
+        return isinstance(node, ast.Assign) and ast.literal_eval(node.value) is not ...
+    except ValueError:
+        return False
+
+
+def run_source(source: str, namespace: dict) -> None:
+    """Execute a cell, its source on record as IPython does it: the checks look at the source."""
+    file = f"<cell {zlib.crc32(source.encode())}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    exec(compile(source, file, "exec"), namespace)
+
+
+def grade_source(exercise: workbook.Exercise, source: str):
+    """The result for `source` in place of the stub."""
+    namespace = names_before(exercise)
+    run_source(source, namespace)
+    return grade(exercise.name, eval(exercise.answer, namespace))
+
+
+def test_solution_passes(exercise):
+    assert exercise.solution, (
+        f"cell {exercise.cell}: no <details><summary>Solution</summary> with a ```python block below it"
+    )
+    result = grade_source(exercise, exercise.solution)
+    assert result.status == "correct", result.message
+
+
+def test_stub_reads_as_not_attempted(exercise, capsys):
+    namespace = names_before(exercise)
+    exec("from faceseg_utils.exercises import check", namespace)
+    run_source(exercise.stub, namespace)
+    assert capsys.readouterr().out == f"Exercise {exercise.name}: not attempted yet.\n"
+
+
+def test_wrong_answers_get_the_message_meant_for_them(exercise):
+    answers = wrong_answers(exercise.notebook.stem).get(exercise.name, [])
+    file = f"wrong/{exercise.notebook.stem}.py"
+    assert len(answers) >= 3, f"{file} should have three wrong answers to {exercise.name}"
+    assert len({fragment for _, fragment in answers}) >= 3, f"{file}: not three different mistakes"
+    for source, fragment in answers:
+        result = grade_source(exercise, source)
+        assert result.status == "wrong", f"taken for {result.status}:\n{source}"
+        assert fragment and fragment in result.message, f"{result.message}\nis not the message for\n{source}"
+        assert exercise.solution.strip() not in result.message
+
+
+def test_difficulty_minutes_and_hint_are_given(exercise):
+    assert workbook.DIFFICULTY.search(exercise.before), (
+        f'cell {exercise.cell}: the text just above says "Difficulty 2 of 3 · 5 minutes", or the like'
+    )
+    hint, solution = workbook.HINT.search(exercise.after), workbook.SOLUTION.search(exercise.after)
+    assert hint, f"cell {exercise.cell}: no <details><summary>Hint</summary> in the text below"
+    assert solution and hint.start() < solution.start(), "the hint comes before the solution"
+    assert exercise.after.count("<details>") == exercise.after.count("</details>")
+
+
+def test_every_notebook_has_an_exercise(path):
+    names = [exercise.name for exercise in workbook.exercises(path)]
+    assert names and len(set(names)) == len(names)
+    unknown = set(wrong_answers(path.stem)) - set(names)
+    assert not unknown, f"wrong/{path.stem}.py speaks of {unknown}, which the notebook does not have"
+
+
+def test_every_check_is_used(path):
+    """Checks and exercises have not drifted apart. The same for each notebook, so that none is no test."""
+    used = {exercise.name for notebook in workbook.notebooks() for exercise in workbook.exercises(notebook)}
+    assert set(CHECKS) <= used, f"no notebook asks for {set(CHECKS) - used}"
