@@ -42,6 +42,7 @@ def execute(notebook: nbformat.NotebookNode, name: str, timeout: int = 3600) -> 
         timeout=timeout,
         kernel_name="python3",
         record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # ipykernel warns of its own defaults
         resources={"metadata": {"path": str(workbook.NOTEBOOKS)}},
         on_cell_start=lambda cell, cell_index: running.__setitem__(0, cell_index),
     )
@@ -124,6 +125,8 @@ def main(argv: list[str] | None = None) -> int:
             minutes, dice = run(path, options.in_place)
         except CellFailed as failure:
             print(f"  FAILED\n\n{failure}", flush=True)
+            if not options.in_place:
+                print(f"  The whole traceback stands in build/{path.stem}.html")
             return 1
         total += minutes
         print(f"{minutes:6.1f} min   final Dice {dice}", flush=True)
