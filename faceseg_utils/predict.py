@@ -21,8 +21,9 @@ def read_photo(path: str | Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as file:
-            if file.width * file.height > LARGEST:
-                file.thumbnail((8000, 8000))
+            shrink = (LARGEST / (file.width * file.height)) ** 0.5
+            if shrink < 1:
+                file.thumbnail((int(file.width * shrink), int(file.height * shrink)))
             upright = ImageOps.exif_transpose(file)
             if upright.mode.startswith("I;16") or upright.mode == "I":
                 upright = Image.fromarray((np.asarray(upright).astype(np.uint32) >> 8).astype(np.uint8))
