@@ -1,0 +1,318 @@
+"""Where is a model wrong? Scores a photo, errors by distance to the border, blur, calibration, slices.
+
+All functions are pure. Shapes: masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count;
+probabilities are float [H, W], that of "person". Photos are uint8 [H, W, 3].
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from faceseg_utils import dice
+from faceseg_utils.catalog import IGNORE
+
+RIGHT, MISSED, INVENTED, OTHER_CLASS = range(4)
+EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
+
+
+def _same_size(a: np.ndarray, b: np.ndarray, what: str = "prediction") -> None:
+    if a.shape != b.shape:
+        raise ValueError(f"{what} is {a.shape} but target is {b.shape}: compare at the target's size")
+
+
+def _probability(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
+    probability = np.asarray(probability, np.float64)
+    _same_size(probability, target, "probability")
+    if not np.isfinite(probability).all():
+        raise ValueError("probability holds NaN or infinity: look at the model's weights and at its input")
+    if probability.min() < 0 or probability.max() > 1:
+        raise ValueError("probability leaves 0..1: are these logits? apply the sigmoid first")
+    return probability
+
+
+def person_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Probability of "anything but background" [H, W] from what `Segmenter.predict` gives ([H, W] or [K, H, W])."""
+    return probabilities if probabilities.ndim == 2 else 1 - probabilities[0]
+
+
+# --- One photo --------------------------------------------------------------------------------------------------------
+
+
+def error_kinds(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """What happened at each pixel, uint8 [H, W]: 0 right (or not counted), 1 missed, 2 invented, 3 another class."""
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    _same_size(prediction, target)
+    kinds = np.zeros(target.shape, np.uint8)
+    kinds[(prediction != target) & (prediction > 0) & (target > 0)] = OTHER_CLASS
+    kinds[(prediction == 0) & (target > 0)] = MISSED
+    kinds[(prediction > 0) & (target == 0)] = INVENTED
+    kinds[target == IGNORE] = RIGHT
+    return kinds
+
+
+def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The connected pieces of a mask: labels int [H, W] (0 = none, 1 = largest) and areas in pixels [N], falling."""
+    labels, count = ndimage.label(np.asarray(mask, bool), EIGHT)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-areas, kind="stable")
+    renamed = np.zeros(count + 1, int)
+    renamed[order + 1] = np.arange(1, count + 1)
+    return renamed[labels], areas[order]
+
+
+def holes(mask: np.ndarray) -> int:
+    """How many pieces of background are shut in by the mask: they touch neither the frame nor the outside."""
+    mask = np.asarray(mask, bool)
+    return int(ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)[1])
+
+
+def image_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """All scores of one photo, person against background.
+
+    dice, iou, boundary_f1 (2 px); false_positives and false_negatives in pixels, and as shares of the pixels that
+    count; person_share of the target; components and holes of the prediction.
+    """
+    valid = np.asarray(target) != IGNORE
+    predicted = (np.asarray(prediction) > 0).astype(np.uint8)
+    wanted = np.where(valid, np.asarray(target) > 0, IGNORE).astype(np.uint8)
+    kinds = error_kinds(predicted, wanted)
+    invented, missed = int((kinds == INVENTED).sum()), int((kinds == MISSED).sum())
+    counted = max(1, int(valid.sum()))
+    return {
+        "dice": float(dice.dice_score(predicted, wanted)[0]),
+        "iou": float(dice.iou_score(predicted, wanted)[0]),
+        "boundary_f1": float(dice.boundary_f1(predicted, wanted)[0]),
+        "false_positives": invented,
+        "false_negatives": missed,
+        "false_positive_share": invented / counted,
+        "false_negative_share": missed / counted,
+        "person_share": float((wanted == 1).sum() / counted),
+        "components": len(components(predicted)[1]),
+        "holes": holes(predicted),
+    }
+
+
+def score_table(
+    predictions: Iterable[np.ndarray],
+    targets: Iterable[np.ndarray],
+    stems: Sequence[str],
+    metadata: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """A row a photo: `image_scores`, then the columns of `metadata` (indexed by stem) where there is any."""
+    rows = [image_scores(p, t) for p, t in zip(predictions, targets, strict=True)]
+    table = pd.DataFrame(rows, index=pd.Index(stems, name="id"))
+    return table if metadata is None else table.join(metadata[[c for c in metadata if c not in table]])
+
+
+# --- Where the errors lie ---------------------------------------------------------------------------------------------
+
+
+def distance_to_border(target: np.ndarray) -> np.ndarray:
+    """How many pixels from the true border, float [H, W]: 1 for the pixels on either side of it, then 2, ...
+
+    Infinite where the mask has no border at all; the frame of the picture is none. Pixels of 255 count as background.
+    """
+    person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
+    if person.all() or not person.any():
+        return np.full(person.shape, np.inf)
+    return np.where(person, ndimage.distance_transform_edt(person), ndimage.distance_transform_edt(~person))
+
+
+def band_errors(prediction: np.ndarray, target: np.ndarray, edges: Sequence[float] = (2, 5, 10)) -> pd.DataFrame:
+    """Pixels, missed and invented by distance to the true border, a row a band: up to 2 px, 2 to 5, 5 to 10, beyond.
+
+    Counts, so that the tables of many photos can be added up; `band_shares` makes shares of the sum.
+    """
+    kinds, distance = error_kinds(prediction, target), distance_to_border(target)
+    limits = [0, *edges, np.inf]
+    names = [f"{a:g} to {b:g} px" if a else f"up to {b:g} px" for a, b in zip(limits[:-1], limits[1:-1])]
+    names.append(f"beyond {limits[-2]:g} px")
+    rows = []
+    for near, far in zip(limits[:-1], limits[1:], strict=True):
+        band = (distance > near) & (distance <= far) & (target != IGNORE)
+        rows.append([int(band.sum()), *(int((kinds[band] == kind).sum()) for kind in (MISSED, INVENTED))])
+    return pd.DataFrame(rows, columns=["pixels", "missed", "invented"], index=pd.Index(names, name="distance"))
+
+
+def band_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Shares from the counts of `band_errors`: of all pixels, of all errors, and the error rate inside each band."""
+    wrong = counts["missed"] + counts["invented"]
+    return pd.DataFrame(
+        {
+            "share_of_pixels": counts["pixels"] / counts["pixels"].sum(),
+            "share_of_errors": wrong / max(1, wrong.sum()),
+            "error_rate": wrong / counts["pixels"].clip(lower=1),
+        }
+    )
+
+
+def border_profiles(
+    probability: np.ndarray, mask: np.ndarray, reach: float = 16, step: float = 0.25, every: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probability along short lines across the border of `mask`, from inside (negative) to outside.
+
+    Lines stand on every third pixel of the inner border, at right angles to it (the slope of the distance, smoothed
+    over 2 px). Returns offsets [S] in pixels (0 = between the last person pixel and the first of background) and
+    probabilities [N, S], linear between pixels, NaN outside of the picture.
+    """
+    inside = np.asarray(mask, bool)
+    offsets = np.arange(-reach, reach + step / 2, step)
+    rows, columns = (axis[::every] for axis in np.nonzero(dice.boundary(inside)))
+    if not len(rows) or inside.all():
+        return offsets, np.empty((0, len(offsets)))
+    signed = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(signed, 2)))[:, rows, columns]  # [2, N], points outwards
+    slope /= np.maximum(np.linalg.norm(slope, axis=0), 1e-9)
+    start = np.stack([rows, columns]) + slope / 2  # half a pixel from the last person pixel's centre
+    points = start[..., None] + slope[..., None] * offsets  # [2, N, S]
+    probability = np.asarray(probability, np.float64)
+    return offsets, ndimage.map_coordinates(probability, points, order=1, mode="constant", cval=np.nan)
+
+
+def border_widths(
+    probability: np.ndarray, mask: np.ndarray, high: float = 0.9, low: float = 0.1, reach: float = 16
+) -> np.ndarray:
+    """Over how many pixels does the probability fall from .9 to .1 across the border of `mask`? float [N], a line each.
+
+    Take `mask = probability > 0.5` to measure blur and not misplacement. Infinite where it does not fall so far
+    within `reach` pixels to either side; a line that leaves the picture before is dropped. A 0/1 mask itself gives
+    0.8: one step between two pixels, drawn as a straight line.
+    """
+    offsets, values = border_profiles(probability, mask, reach)
+    middle = len(offsets) // 2
+    outwards = _first_crossing(values[:, middle:] <= low, values[:, middle:], low)
+    inwards = _first_crossing(values[:, middle::-1] >= high, values[:, middle::-1], high)
+    widths = (outwards + inwards) * (offsets[1] - offsets[0])
+    return widths[~(np.isinf(widths) & np.isnan(values).any(axis=1))]
+
+
+def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+    """Samples until `values` [N, S] reach `level` for the first time, linear between samples; infinite if never."""
+    first = reached.argmax(axis=1)
+    rows = np.arange(len(values))
+    before, after = values[rows, np.maximum(first - 1, 0)], values[rows, first]
+    part = np.divide(level - before, after - before, out=np.ones(len(values)), where=after != before)
+    return np.where(reached.any(axis=1), np.where(first > 0, first - 1 + part, 0.0), np.inf)
+
+
+# --- What the errors look like ----------------------------------------------------------------------------------------
+
+
+def skin_like(photo: np.ndarray) -> np.ndarray:
+    """Pixels of a colour that skin may have, bool [H, W]: 77 <= Cb <= 127 and 133 <= Cr <= 173.
+
+    Cb and Cr are those of JPEG (ITU-R BT.601, 0 to 255); lightness plays no part. The box is that of Chai and Ngan
+    (1999, IEEE Trans. Circuits and Systems for Video Technology 9(4)). It takes in wood, sand and brick: it
+    measures a colour, not skin.
+    """
+    red, green, blue = (np.asarray(photo, np.float32)[..., c] for c in range(3))
+    cb = 128 - 0.168736 * red - 0.331264 * green + 0.5 * blue
+    cr = 128 + 0.5 * red - 0.418688 * green - 0.081312 * blue
+    return (cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)
+
+
+def background_errors(
+    photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, distance: float = 10
+) -> dict[str, int]:
+    """Background more than `distance` px from the person: how many pixels, how many of them invented, by colour.
+
+    Counts: skin_pixels and skin_invented where the colour is `skin_like`, other_pixels and other_invented elsewhere.
+    """
+    far = (np.asarray(target) == 0) & (distance_to_border(target) > distance)
+    invented, skin = far & (np.asarray(prediction) > 0), skin_like(photo)
+    return {
+        "skin_pixels": int((far & skin).sum()),
+        "skin_invented": int((invented & skin).sum()),
+        "other_pixels": int((far & ~skin).sum()),
+        "other_invented": int((invented & ~skin).sum()),
+    }
+
+
+def islands(prediction: np.ndarray, target: np.ndarray, least: int = 20) -> pd.DataFrame:
+    """Pieces of the prediction that touch no true person at all, at least `least` pixels each, largest first.
+
+    Columns: area in pixels, row and column of the centre, distance of the nearest pixel to the true border.
+    """
+    labels, areas = components(np.asarray(prediction) > 0)
+    person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
+    touched, distance = set(np.unique(labels[person])), distance_to_border(target)
+    rows = []
+    for label, area in enumerate(areas, start=1):
+        if area >= least and label not in touched:
+            piece = labels == label
+            row, column = (float(axis.mean()) for axis in np.nonzero(piece))
+            rows.append((int(area), row, column, float(distance[piece].min())))
+    return pd.DataFrame(rows, columns=["area", "row", "column", "distance"])
+
+
+# --- Probabilities ----------------------------------------------------------------------------------------------------
+
+
+def reliability_bins(probability: np.ndarray, target: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Do pixels that are called "70 % person" turn out person 7 times in 10? A row a bin of probability.
+
+    Columns: low, high (edges), pixels, probability (mean of the bin), person (share that is). Empty bins hold NaN.
+    Arrays of any equal shape; for many photos, concatenate them flat first.
+    """
+    target = np.asarray(target)
+    probability = _probability(probability, target)
+    keep = target != IGNORE
+    p, y = probability[keep], target[keep] > 0
+    index = np.minimum((p * bins).astype(int), bins - 1)
+    count = np.bincount(index, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean, share = (np.bincount(index, weights=w, minlength=bins) / count for w in (p, y))
+    edges = np.linspace(0, 1, bins + 1)
+    return pd.DataFrame(
+        {"low": edges[:-1], "high": edges[1:], "pixels": count, "probability": mean, "person": share}
+    )
+
+
+def calibration_error(table: pd.DataFrame) -> float:
+    """Expected calibration error of `reliability_bins`: mean gap of probability and share, weighted by pixels."""
+    gap = (table["probability"] - table["person"]).abs().fillna(0)
+    return float((gap * table["pixels"]).sum() / max(1, table["pixels"].sum()))
+
+
+def threshold_scores(probabilities, targets, thresholds: Sequence[float]) -> np.ndarray:
+    """Mean Dice of photos at each threshold, float [T]. Choose a threshold on photos other than those you report on."""
+    scores = [
+        [dice.dice_score((p > t).astype(np.uint8), np.where(y == IGNORE, y, y > 0))[0] for t in thresholds]
+        for p, y in zip(probabilities, targets, strict=True)
+    ]
+    return np.mean(scores, axis=0)
+
+
+# --- Many photos ------------------------------------------------------------------------------------------------------
+
+
+def bootstrap_interval(values, statistic=np.mean, rounds: int = 2000, level: float = 0.95, seed: int = 0):
+    """(statistic, low, high): a percentile bootstrap over photos (Efron 1979). One value gives (value, NaN, NaN)."""
+    values = np.asarray(values, np.float64)
+    if values.size == 0:
+        raise ValueError("no values to take an interval of: is the slice empty?")
+    if values.size == 1:
+        return float(values[0]), float("nan"), float("nan")
+    draws = np.random.default_rng(seed).integers(0, len(values), (rounds, len(values)))
+    low, high = np.quantile(statistic(values[draws], axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return float(statistic(values)), float(low), float(high)
+
+
+def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, least: int = 1) -> pd.DataFrame:
+    """Mean `score` with a 95 % interval for each value of column `by`: n, mean, low, high, in the order of the values.
+
+    A column of numbers with more than 6 values is cut into `groups` parts of equal count. Slices of fewer than
+    `least` photos are left out.
+    """
+    if by not in table:
+        raise ValueError(f"no column '{by}': the table has {', '.join(map(str, table.columns))}")
+    column = table[by]
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 6:
+        column = pd.qcut(column, groups, precision=2, duplicates="drop").map(lambda x: f"{x.left:.2f} to {x.right:.2f}")
+    rows = {}
+    for value, part in table.groupby(column, observed=True, sort=True):
+        if len(part) >= least:
+            rows[str(value)] = (len(part), *bootstrap_interval(part[score]))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "low", "high"]).rename_axis(by)
