@@ -69,15 +69,16 @@ lock: $(READY)  ## after a change of the dependencies in pyproject.toml: resolve
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade --quiet \
 		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
 
-# The generator of data/sample needs Blender as a module, hence an environment of its own.
+# The generator of data/sample needs Blender as a module (Python 3.11), hence an environment of its own;
+# why --no-deps, its requirements file says.
 RENDER = build/render-venv
 render: $(READY) $(RENDER)/.ready  ## make the rendered portraits of data/sample anew (hours)
-	$(RENDER)/bin/python data/render/make_sample.py
+	$(RENDER)/bin/python -m data.render
 
 $(RENDER)/.ready: data/render/requirements.txt | $(READY)
 	$(PYTHON) -m venv $(RENDER)
-	$(BIN)/uv pip install --quiet --python $(RENDER)/bin/python -r data/render/requirements.txt
+	$(BIN)/uv pip install --quiet --python $(RENDER)/bin/python --no-deps -r data/render/requirements.txt
 	touch $@
 
-clean:  ## remove build/ (not .venv, not data)
+clean:  ## remove build/: pages, runs, the renderer (not .venv, not data)
 	rm -rf build

@@ -1,7 +1,7 @@
 """Write the repository's address, as pyproject.toml has it, everywhere it is needed: `make links`.
 
 Places: the cell tagged `colab` and the cell tagged `setup` in every notebook (made if they are missing), the
-parts of README.md between `<!-- repo-links -->` and `<!-- /repo-links -->`, and CITATION.cff. With `--check`
+list in README.md between `<!-- repo-links -->` and `<!-- /repo-links -->`, and CITATION.cff. With `--check`
 nothing is written; the places that differ are named, and the exit code is 1.
 """
 
@@ -23,8 +23,7 @@ else:
 
 BRANCH = "main"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
-BLOCK = re.compile(r"<!-- repo-links -->.*?<!-- /repo-links -->", re.DOTALL)
-LINK = re.compile(r"(https://(?:colab\.research\.google\.com/github|github\.com))/[\w.-]+/[\w.-]+?(?=\.git\b|[^\w.-]|$)")
+BLOCK = re.compile(r"(<!-- repo-links -->\n).*?(<!-- /repo-links -->)", re.DOTALL)
 
 SETUP = '''\
 import importlib.util, runpy, subprocess, sys
@@ -55,11 +54,14 @@ def address(root: Path = workbook.ROOT) -> str:
     return url
 
 
+def colab_url(notebook: str, url: str) -> str:
+    slug = url.removeprefix("https://github.com/")
+    return f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/notebooks/{notebook}.ipynb"
+
+
 def colab_cell(notebook: str, url: str) -> str:
     """The badge that opens `notebook` (its stem) on Colab."""
-    slug = url.removeprefix("https://github.com/")
-    target = f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/notebooks/{notebook}.ipynb"
-    return f"[![Open in Colab]({BADGE})]({target})"
+    return f"[![Open in Colab]({BADGE})]({colab_url(notebook, url)})"
 
 
 def setup_cell(notebook: str, url: str) -> str:
@@ -87,10 +89,16 @@ def link_notebook(notebook: nbformat.NotebookNode, name: str, url: str) -> bool:
     return changed
 
 
-def link_text(text: str, url: str) -> str:
-    """`text` of README.md with every link to the repository between the markers set to `url`."""
-    slug = url.removeprefix("https://github.com/")
-    return BLOCK.sub(lambda block: LINK.sub(rf"\1/{slug}", block.group()), text)
+def link_readme(text: str, notebooks: list[str], url: str) -> str:
+    """`text` with the list between the markers made anew: each notebook on Colab."""
+    lines = [f"- [{name.replace('_', ' ')} on Colab]({colab_url(name, url)})\n"
+             for name in notebooks]  # fmt: skip
+    return BLOCK.sub(lambda block: f"{block[1]}{''.join(lines)}{block[2]}", text)
+
+
+def link_citation(text: str, url: str) -> str:
+    """`text` of CITATION.cff with the address in its place."""
+    return re.sub(r"(?m)^repository-code: .*$", f'repository-code: "{url}"', text)
 
 
 def link_all(root: Path = workbook.ROOT, write: bool = True) -> list[str]:
@@ -103,16 +111,15 @@ def link_all(root: Path = workbook.ROOT, write: bool = True) -> list[str]:
             stale.append(f"notebooks/{path.name}")
             if write:
                 nbformat.write(notebook, path)
-    for name in ["README.md", "CITATION.cff"]:
+    names = [path.stem for path in workbook.notebooks(root / "notebooks")]
+    for name, link in [("README.md", lambda text: link_readme(text, names, url)),
+                       ("CITATION.cff", lambda text: link_citation(text, url))]:  # fmt: skip
         path = root / name
         old = path.read_text(encoding="utf-8") if path.is_file() else ""
-        new = link_text(old, url)
-        if name == "CITATION.cff":
-            new = re.sub(r'(?m)^repository-code: .*$', f'repository-code: "{url}"', old)
-        if new != old:
+        if link(old) != old:
             stale.append(name)
             if write:
-                path.write_text(new, encoding="utf-8")
+                path.write_text(link(old), encoding="utf-8")
     return stale
 
 

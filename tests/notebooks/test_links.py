@@ -31,9 +31,8 @@ def fork(tmp_path):
     shutil.copy(workbook.ROOT / "CITATION.cff", tmp_path)
     (tmp_path / "README.md").write_text(
         "https://github.com/old/name stays\n<!-- repo-links -->\n"
-        "git clone https://github.com/old/name.git\n"
-        "[lab](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_a.ipynb)\n"
-        "<!-- /repo-links -->\n"
+        "- [01 a on Colab](https://colab.research.google.com/github/old/name/blob/main/notebooks/01_a.ipynb)\n"
+        "<!-- /repo-links -->\nThe end\n"
     )
     (tmp_path / "notebooks").mkdir()
     cells = [nbformat.v4.new_markdown_cell("# Title"), nbformat.v4.new_code_cell("1 + 1")]
@@ -49,7 +48,7 @@ def test_a_fork_needs_one_edit(fork):
 
     readme = (fork / "README.md").read_text()
     assert "github.com/old/name stays" in readme and readme.count("old/name") == 1
-    assert f"git clone {FORK}.git" in readme and "github/my-school/my.course/blob/main" in readme
+    assert "github/my-school/my.course/blob/main/notebooks/01_a.ipynb)\n<!--" in readme and "The end" in readme
     assert f'repository-code: "{FORK}"' in (fork / "CITATION.cff").read_text()
     cells = nbformat.read(fork / "notebooks" / "01_a.ipynb", as_version=4).cells
     assert [cell.metadata.get("tags", []) for cell in cells] == [[], ["colab"], ["setup"], []]
