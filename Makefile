@@ -40,14 +40,15 @@ lab: $(READY)  ## open the workbook in JupyterLab
 
 test: unit notebooks-test  ## all tests: unit tests, then the notebooks and their exercises
 
+# One torch thread for each of the two workers: more only get in each other's way.
+unit notebooks-test: export OMP_NUM_THREADS ?= 1
+
 unit: $(READY)  ## the unit tests alone
 	$(BIN)/python -m pytest -n 2 tests/unit
 
 # Two checks of the notebooks: as committed (nbval), then form and exercises, solved and unsolved.
-# One torch thread for each of the two workers: more only get in each other's way.
 # `loadscope` keeps the cells of one notebook on one worker and in order.
 notebooks-test: export FACESEG_PROFILE ?= quick
-notebooks-test: export OMP_NUM_THREADS ?= 1
 notebooks-test: $(READY)  ## the notebooks and their exercises alone
 	@if ! ls notebooks/*.ipynb >/dev/null 2>&1; then echo 'nbval skipped: no notebook in notebooks/'; \
 	elif ! $(BIN)/python -m tools.workbook; then echo 'nbval skipped: no data, see above'; \
