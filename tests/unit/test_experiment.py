@@ -1,0 +1,261 @@
+"""The experiment log: runs read back, compared, and every kind of fault in a run folder found."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from faceseg_utils import experiment
+from faceseg_utils.experiment import ExperimentLog, Run, bootstrap_mean, check, check_log, paired_bootstrap
+
+CONFIG = {
+    "model": "lite0",
+    "dataset": "picsart",
+    "view": "person",
+    "size": [128, 96],
+    "epochs": 3,
+    "holdout": 0.1,
+    "seed": 0,
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A whole run of three epochs and 20 photos, written as `training.train` writes it."""
+    folder = tmp_path / "experiments" / "runs" / "made-up-s0"
+    write_run(folder, CONFIG)
+    return folder
+
+
+def write_run(folder, config, shift=0.0):
+    folder.mkdir(parents=True)
+    dice = np.linspace(0.7, 0.98, 20) + shift
+    scores = pd.DataFrame({"id": [str(10 * i) for i in range(20)], "dice": dice, "iou": dice / (2 - dice)})
+    scores = scores.assign(boundary_f1=dice / 2, report_dice=dice - 0.01, loss=1 - dice)
+    metrics = pd.DataFrame(
+        {"epoch": [0, 1, 2], "learning_rate": 1e-3, "train_loss": [0.9, 0.5, 0.4], "train_dice": 0.8}
+    )
+    metrics = metrics.assign(
+        val_loss=[0.8, 0.5, 0.6], val_dice=[0.7, scores["dice"].mean(), 0.6], seconds=60.0
+    )
+    summary = {name: round(scores[name].mean(), 6) for name in experiment.SCORES}
+    summary |= {
+        "best_epoch": 1,
+        "photos": {"train": 100, "val": 20},
+        "minutes": 3.0,
+        "device": "CPU",
+        "precision": "no",
+    }
+    summary |= {"torch": "2", "revision": "0123456789ab", "dataset_digest": ""}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "summary.json").write_text(json.dumps(summary))
+    metrics.to_csv(folder / "metrics.csv", index=False, float_format="%.6f")
+    scores.round(6).to_csv(folder / "val_scores.csv", index=False)
+
+
+def edit_json(path, **changes):
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def edit_csv(path, column, row, value):
+    table = pd.read_csv(path, dtype={"id": str})
+    table.loc[row, column] = value
+    table.to_csv(path, index=False)
+
+
+# --- Reading ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_read_as_it_was_written(run):
+    read = Run.read(run)
+    assert read.id == "made-up-s0" and read.finished
+    assert read.val_scores.index[1] == "10"  # names stay text: "0010" and "10" are two photos
+    assert read.row()["size"] == "128x96" and read.row()["val_photos"] == 20
+
+
+def test_a_run_under_way_is_read_without_scores(run):
+    (run / "summary.json").unlink()
+    read = Run.read(run)
+    assert not read.finished and len(read.metrics) == 3 and read.val_scores.empty
+    assert "not finished" in check(read)[0]
+    assert ExperimentLog(run.parent).scores().empty
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv"])
+def test_a_folder_that_is_no_run_is_named(run, name):
+    (run / name).unlink()
+    with pytest.raises(FileNotFoundError, match=f"made-up-s0: {name} is missing"):
+        Run.read(run)
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.csv", "val_scores.csv", "summary.json"])
+def test_a_damaged_file_is_named(run, name):
+    (run / name).write_text("" if name.endswith("csv") else "{")
+    with pytest.raises(ValueError, match=f"{name}: cannot be read"):
+        Run.read(run)
+
+
+def test_log_has_a_row_a_run_and_knows_what_changed(run):
+    write_run(run.with_name("made-up-s1"), CONFIG | {"seed": 1}, shift=0.01)
+    log = ExperimentLog(run.parent)
+    assert len(log) == 2 and log.changed == ["seed"]
+    assert log.table.loc["made-up-s1", "dice"] == pytest.approx(0.85)
+    assert {"size", "iou", "boundary_f1", "report_dice", "minutes", "device", "revision"} <= set(
+        log.table.columns
+    )
+    assert log.scores("iou").shape == (20, 2)
+    assert log["made-up-s1"].config["seed"] == 1
+    with pytest.raises(KeyError, match="Did you mean 'made-up-s1'"):
+        log["made-up-1"]
+
+
+def test_log_of_several_folders_refuses_one_name_twice(run, tmp_path):
+    shutil.copytree(run, tmp_path / "build" / run.name)
+    with pytest.raises(ValueError, match="there is a run 'made-up-s0' already"):
+        ExperimentLog(run.parent, tmp_path / "build")
+
+
+def test_log_of_an_empty_or_missing_folder_is_empty(tmp_path):
+    log = ExperimentLog(tmp_path, tmp_path / "nowhere")
+    assert len(log) == 0 and log.table.empty and log.changed == []
+
+
+# --- Comparing -------------------------------------------------------------------------------------------------------
+
+
+def test_bootstrap_agrees_with_theory():
+    scores = np.random.default_rng(1).normal(0.9, 0.05, 400)
+    mean, low, high = bootstrap_mean(scores)
+    half = 1.96 * scores.std() / 20
+    assert mean == scores.mean()
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=4e-4)
+
+
+def test_bootstrap_is_the_same_for_the_same_seed_only():
+    scores = np.linspace(0, 1, 50)
+    assert bootstrap_mean(scores, seed=3) == bootstrap_mean(scores, seed=3) != bootstrap_mean(scores, seed=4)
+
+
+def test_pairing_takes_the_hard_photos_out():
+    a = np.random.default_rng(0).uniform(0.5, 1, 150)  # photos differ much
+    b = a + 0.002  # and b is better on each by as much
+    assert paired_bootstrap(a, b) == pytest.approx((0.002, 0.002, 0.002))
+    assert bootstrap_mean(a).high > bootstrap_mean(b).low  # unpaired, nothing is seen
+    assert paired_bootstrap(b, a).value == pytest.approx(-0.002)
+
+
+def test_series_are_matched_by_photo():
+    a = pd.Series({"1": 0.5, "2": 0.9})
+    b = pd.Series({"2": 0.9, "1": 0.6})
+    assert paired_bootstrap(a, b).value == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="not scores of the same photos .*3"):
+        paired_bootstrap(a, pd.Series({"1": 0.5, "3": 0.9}))
+
+
+def test_scores_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match="same photos"):
+        paired_bootstrap([0.5, 0.6], [0.5])
+    for scores in ([], [0.5, np.nan], [[0.5]]):
+        with pytest.raises(ValueError, match="one a photo"):
+            bootstrap_mean(scores)
+
+
+# --- Checking --------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run_has_no_problems(run, capsys):
+    assert check(Run.read(run)) == []
+    assert experiment.main_check(run.parent.parent) == 0
+    assert capsys.readouterr().out == "1 runs, each complete and consistent\n"
+
+
+FAULTS = {
+    "unknown setting": (
+        lambda f: edit_json(f / "config.json", optimiser="adam"),
+        "config.json is no configuration",
+    ),
+    "impossible setting": (lambda f: edit_json(f / "config.json", loss="mse"), "loss='mse'"),
+    "epochs missing": (
+        lambda f: edit_json(f / "config.json", epochs=20),
+        "3 epochs, config.json asks for 20",
+    ),
+    "epoch twice": (lambda f: edit_csv(f / "metrics.csv", "epoch", 2, 1), "from 0 on"),
+    "loss is no number": (lambda f: edit_csv(f / "metrics.csv", "train_loss", 1, np.nan), "no number"),
+    "not the best epoch": (lambda f: edit_json(f / "summary.json", best_epoch=0), "that is epoch 1"),
+    "no such epoch": (lambda f: edit_json(f / "summary.json", best_epoch=7), "best epoch 7"),
+    "time does not add up": (lambda f: edit_json(f / "summary.json", minutes=9.0), "adds up to 3.00 min"),
+    "better than its photos": (
+        lambda f: edit_json(f / "summary.json", dice=0.9),
+        "dice: val_scores.csv has the mean",
+    ),
+    "photo missing": (
+        lambda f: edit_json(f / "summary.json", photos={"val": 21}),
+        "20 photos, summary.json 21",
+    ),
+    "photo twice": (lambda f: edit_csv(f / "val_scores.csv", "id", 1, "0"), "19 photos"),
+    "score above 1": (lambda f: edit_csv(f / "val_scores.csv", "boundary_f1", 3, 1.2), "between 0 and 1"),
+    "Dice against IoU": (
+        lambda f: edit_csv(f / "val_scores.csv", "iou", [0, 1], 0.6),
+        "contradict each other",
+    ),
+    "other photos": (lambda f: edit_json(f / "summary.json", dataset_digest="f00"), "not that of 'picsart'"),
+    "no revision": (lambda f: edit_json(f / "summary.json", revision="unknown"), "which revision"),
+    "field missing": (lambda f: (f / "summary.json").write_text('{"dice": 0.9}'), "a field is missing"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_is_found(run, fault):
+    break_it, message = FAULTS[fault]
+    break_it(run)
+    problems = check_log(run.parent.parent)
+    assert any(message in problem and problem.startswith("made-up-s0: ") for problem in problems), problems
+
+
+def test_validation_that_chose_the_epoch_agrees_with_the_score(run):
+    edit_json(run / "config.json", holdout=0.0)
+    assert check(Run.read(run)) == []
+    edit_csv(run / "metrics.csv", "val_dice", 1, 0.9)
+    assert "for the best epoch" in check(Run.read(run))[0]
+
+
+def test_check_names_folders_that_are_no_runs(run, capsys):
+    run.with_name("empty").mkdir()
+    assert "empty: config.json is missing" in check_log(run.parent.parent)[0]
+    assert experiment.main_check(run.parent.parent) == 1
+    assert "no such folder" in check_log(run)[0]
+
+
+# --- The log of record -----------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_record_is_complete_and_consistent():
+    assert check_log() == []
+    log = ExperimentLog()
+    assert len(log) >= 1 and log.table["dice"].between(0, 1).all()
+
+
+def test_the_report_is_data():
+    report = experiment.read_report()
+    assert set(report["source"]) == {"log entry", "log by epoch", "text", "picture"}
+    final = report[
+        (report["run"] == "report-final")
+        & (report["metric"] == "dice")
+        & (report["source"] == "log by epoch")
+    ]
+    assert len(final) == 12 and final.set_index("epoch")["value"][99] == 0.962
+    said = (
+        report[(report["run"] == "report-default") & (report["metric"] == "dice")]
+        .groupby("source")["value"]
+        .max()
+    )
+    assert (
+        said["text"] == 0.802 and said["picture"] == 0.909
+    )  # the contradiction is on record, not smoothed over
+    assert (
+        report.loc[report["source"].isin(["text", "picture"]) & (report["run"] == "report-default"), "note"]
+        .str.contains("contradicts")
+        .all()
+    )
