@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DataLoaderConfiguration
 from accelerate.utils import gather_object
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
@@ -39,6 +39,7 @@ class TrainConfig:
     `size` is (height, width) of the letterbox in pixels, `limit` takes only the first photos of train (0: all),
     `holdout` the share of train that is set aside to choose the best epoch (0: the validation photos choose, as in
     the report), `ema` the decay of the weight average (0: none), `clip` the largest gradient norm (0: no limit).
+    `batch_size` is that of all processes together.
     """
 
     model: str = "lite0"
@@ -172,8 +173,15 @@ def build_optimizer(config: TrainConfig, network: torch.nn.Module, steps: int):
     optimizer = kind(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     if config.schedule == "constant":
         return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)
+    steps = max(steps, 10)  # fewer leave no room to rise and fall in (and torch divides by zero)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.2)
     return optimizer, schedule
+
+
+def new_accelerator(device: str | None = None) -> Accelerator:
+    """Device, precision and processes as accelerate sees them; every batch is split over the processes."""
+    whole_batches = DataLoaderConfiguration(split_batches=True)
+    return Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision(device), dataloader_config=whole_batches)
 
 
 def average_of_weights(network: torch.nn.Module, decay: float) -> AveragedModel:
@@ -186,6 +194,13 @@ def average_of_weights(network: torch.nn.Module, decay: float) -> AveragedModel:
     return AveragedModel(network, avg_fn=average, use_buffers=True)
 
 
+@torch.no_grad()
+def batch_dice(logits: torch.Tensor, y: torch.Tensor) -> float:
+    """Mean hard Dice of a batch at the network's size: logits [B, C, h, w], classes y [B, h, w]."""
+    prediction = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
+    return float(dice.dice_score(prediction.long().cpu(), y.cpu(), max(2, logits.shape[1])).mean())
+
+
 def evaluate(segmenter: Segmenter, data: PortraitDataset, batch_size: int = 16, loss=None) -> pd.DataFrame:
     """Scores of every photo at its native resolution: a row a photo with dice, iou, boundary_f1 (means over classes).
 
@@ -193,6 +208,8 @@ def evaluate(segmenter: Segmenter, data: PortraitDataset, batch_size: int = 16, 
     `data` must carry the segmenter's letterbox as transform. With `loss`, a column with it (at the network's size).
     `report_dice` is the report's own formula on the padded square, by batch, for comparison with its log only.
     """
+    if not len(data):
+        raise ValueError("no photos to evaluate: the dataset is empty (or there are more processes than photos)")
     device = next(segmenter.network.parameters()).device
     segmenter.network.eval()
     classes, rows = len(segmenter.classes), []
@@ -253,22 +270,24 @@ def train(config: TrainConfig, folder: str | Path, resume: bool = False, device:
     folder = Path(folder)
     if (folder / "config.json").exists() and not resume:
         raise FileExistsError(f"{folder} holds a run already: resume=True goes on with it, or choose another folder")
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision(device))
+    accelerator = new_accelerator(device)
     train_data, monitor_data, val_data = datasets(config)
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    monitor_data, val_data = (data.subset(range(rank, len(data), ranks)) for data in (monitor_data, val_data))
     best = new_segmenter(config, train_data.classes)
     network = copy.deepcopy(best.network).to(memory_format=torch.channels_last)
     average = average_of_weights(network, config.ema) if config.ema else None
 
     order = EpochOrder(len(train_data), config.seed)
     loader = DataLoader(_WithIndex(train_data), batch_size=config.batch_size, sampler=order)
-    steps = config.epochs * -(-len(loader) // accelerator.num_processes)
-    optimizer, schedule = build_optimizer(config, network, steps * accelerator.num_processes)
+    optimizer, schedule = build_optimizer(config, network, config.epochs * len(loader))
     model, optimizer, loader, schedule = accelerator.prepare(network, optimizer, loader, schedule)
     best.network.to(accelerator.device)
     if average is not None:
         average.to(accelerator.device)
 
-    parts = {"model": accelerator.unwrap_model(model), "optimizer": optimizer, "schedule": schedule, "average": average}
+    parts = {"model": accelerator.unwrap_model(model), "optimizer": optimizer, "schedule": schedule}
+    parts |= {"average": average, "scaler": accelerator.scaler}  # None where there is none
     history = _load_checkpoint(folder / "last.pt", config, parts) if resume and (folder / "last.pt").exists() else []
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
@@ -336,26 +355,22 @@ def _train_epoch(accelerator, model, optimizer, schedule, loader, config, averag
             ) from None
         if average is not None:
             average.update_parameters(accelerator.unwrap_model(model))
-        with torch.no_grad():
-            prediction = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(1)
-            score = dice.dice_score(prediction.long().cpu(), y.cpu(), max(2, logits.shape[1])).mean()
         losses.append(loss.item())
-        scores.append(float(score))
+        scores.append(batch_dice(logits, y))
         bar.set_postfix(loss=f"{np.mean(losses[-20:]):.3f}", dice=f"{np.mean(scores[-20:]):.3f}")
     per_rank = gather_object([(float(np.mean(losses)), float(np.mean(scores)))])
     return tuple(float(np.mean(column)) for column in zip(*per_rank, strict=True))
 
 
-def _evaluate_together(accelerator, segmenter, data, config) -> pd.DataFrame:
-    """`evaluate`, the photos shared out over the processes; every photo is scored exactly once."""
-    mine = data.subset(range(accelerator.process_index, len(data), accelerator.num_processes))
+def _evaluate_together(accelerator, segmenter, mine, config) -> pd.DataFrame:
+    """`evaluate` of this process's own photos, then the tables of all processes as one: each photo counts once."""
     scores = evaluate(segmenter, mine, batch_size=8, loss=dice.LOSSES[config.loss])
-    return pd.concat(gather_object([scores])).loc[data.stems]
+    return pd.concat(gather_object([scores])).sort_index()
 
 
 def _write_epoch(folder, history, segmenter, config, parts) -> None:
     """The best weights, then the checkpoint, then the table: whenever the run is killed, resume finds a whole state."""
-    if history[-1]["val_dice"] >= max(row["val_dice"] for row in history):
+    if history[-1]["val_dice"] > max((row["val_dice"] for row in history[:-1]), default=-1.0):
         fresh = folder / "model.new"
         segmenter.save(fresh)
         (folder / "model").mkdir(exist_ok=True)
@@ -374,20 +389,80 @@ def _load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]
     """Put the saved state back into `parts`; returns the rows of the epochs that are done."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        if state["format"] != CHECKPOINT_FORMAT:
-            raise ValueError(f"format {state['format']}, this version reads {CHECKPOINT_FORMAT}")
-        saved, history = json.loads(state["config"]), state["history"]
+        version, saved, history = state["format"], json.loads(state["config"]), state["history"]
     except Exception as error:  # a damaged file fails in many ways; one answer fits them all
-        raise ValueError(f"{path}: not a checkpoint of this course, or damaged ({error}); train again without resume") from None
+        raise ValueError(
+            f"{path}: damaged, or not a checkpoint of this course ({type(error).__name__}); "
+            "remove the folder and train again"
+        ) from error
+    if version != CHECKPOINT_FORMAT:
+        raise ValueError(f"{path}: checkpoint format {version}, this version of the course reads {CHECKPOINT_FORMAT}")
     now = json.loads(json.dumps(asdict(config)))
-    differs = [name for name in now if saved.get(name) != now[name]]
-    if differs:
-        first = differs[0]
-        raise ValueError(f"{path}: saved with {first}={saved.get(first)!r}, asked for {first}={now[first]!r}; a run resumes as it began")
+    for name in now:
+        if saved.get(name) != now[name]:
+            raise ValueError(
+                f"{path}: saved with {name}={saved.get(name)!r}, asked for {name}={now[name]!r}; "
+                "resume with the same configuration, or take a new folder"
+            )
     for name, part in parts.items():
         if part is not None:
             part.load_state_dict(state[name])
     return history
+
+
+# --- Guard rails: minutes that save hours ------------------------------------------------------------------------------
+
+
+def overfit_one_batch(config: TrainConfig, steps: int = 40, device: str | None = None) -> pd.DataFrame:
+    """Learn one batch by heart, without augmentation: a row a step with learning_rate, loss and dice.
+
+    A sound set-up comes close to Dice 1. One that does not has a fault in its masks, its loss or its learning rate,
+    and a long run would only hide it.
+    """
+    config = replace(config, augment="none")
+    one_batch = [range(config.batch_size)] * steps
+    return _short_run(config, one_batch, [config.learning_rate] * steps, device)
+
+
+def lr_range_test(
+    config: TrainConfig, lowest: float = 1e-6, highest: float = 1.0, steps: int = 50, device: str | None = None
+) -> pd.DataFrame:
+    """Raise the learning rate a little every step and watch the loss (Smith 2017): learning_rate, loss and dice.
+
+    Ends early where the loss has run away: above four times its smallest value, or no number any more.
+    """
+    order = iter(EpochOrder(steps * config.batch_size, config.seed))
+    batches = [[next(order) for _ in range(config.batch_size)] for _ in range(steps)]
+    return _short_run(config, batches, np.geomspace(lowest, highest, steps), device, stop=4.0)
+
+
+def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.DataFrame:
+    """Some steps of a new network on these batches (photo numbers, counted round) at these learning rates."""
+    accelerator = new_accelerator(device)
+    train_data, _, _ = datasets(config)
+    network = new_segmenter(config, train_data.classes).network
+    optimizer, _ = build_optimizer(replace(config, schedule="constant"), network, len(rates))
+    model, optimizer = accelerator.prepare(network, optimizer)
+    model.train()
+    rows = []
+    for batch, rate in zip(batches, rates, strict=True):
+        optimizer.param_groups[0]["lr"] = float(rate)
+        x, y = (torch.stack(part) for part in zip(*(train_data[i % len(train_data)] for i in batch), strict=True))
+        x, y = x.to(accelerator.device), y.to(accelerator.device)
+        logits = model(x)
+        loss = dice.LOSSES[config.loss](logits.float(), y)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        if config.clip:
+            accelerator.clip_grad_norm_(model.parameters(), config.clip)
+        optimizer.step()
+        rows.append({"learning_rate": float(rate), "loss": loss.item(), "dice": batch_dice(logits, y)})
+        if not loss.item() <= stop * min(row["loss"] for row in rows):  # true for NaN too
+            break
+    return pd.DataFrame(rows)
+
+
+# --- Files and words ---------------------------------------------------------------------------------------------------
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
