@@ -1,0 +1,132 @@
+"""Checks of the exercises in notebook 01: reading, counting, a first baseline, a hash, a split, padding."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .framework import Mistake, as_array, as_number, exercise, expect
+
+# --- __getitem__ -------------------------------------------------------------------------------------------
+
+
+def _three_portraits(folder: Path) -> tuple[list[Path], list[Path], list[np.ndarray], list[np.ndarray]]:
+    """Files of three tiny portraits of different sizes, the last photo grey, and what they should read as."""
+    rng = np.random.default_rng(0)
+    photos, masks, photo_files, mask_files = [], [], [], []
+    for i, (height, width) in enumerate([(6, 4), (5, 8), (7, 3)]):
+        photo = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        mask = np.zeros((height, width), np.uint8)
+        mask[i:, 1:] = 1
+        stored = Image.fromarray(photo)
+        if i == 2:
+            stored = stored.convert("L")
+            photo = np.asarray(stored.convert("RGB"))
+        photo_files.append(folder / f"photo{i}.png")
+        mask_files.append(folder / f"mask{i}.png")
+        stored.save(photo_files[-1])
+        Image.fromarray(mask * 255).save(mask_files[-1])
+        photos.append(photo)
+        masks.append(mask)
+    return photo_files, mask_files, photos, masks
+
+
+@exercise("portraits")
+def _(learner):
+    with tempfile.TemporaryDirectory() as folder:
+        photo_files, mask_files, photos, masks = _three_portraits(Path(folder))
+        data = learner(photo_files, mask_files)
+        expect(as_number(len(data), "len(data)") == 3, f"There are three photos, but len(data) is {len(data)}.")
+        for i in (1, 0, 2):
+            item = data[i]
+            expect(isinstance(item, tuple) and len(item) == 2, "`data[i]` should give two things: photo, mask.")
+            _compare_portrait(i, *item, photos, masks)
+    return "Colour and grey photos read as RGB, masks as 0 and 1."
+
+
+def _compare_portrait(i, photo, mask, photos, masks):
+    expect(isinstance(photo, np.ndarray) and isinstance(mask, np.ndarray),
+           "Photo and mask should be numpy arrays: wrap what PIL opened in np.asarray(...).")  # fmt: skip
+    expect(photo.ndim == 3, f"A photo has shape {photo.shape}: some files are grey, `.convert('RGB')` gives all of "
+                            "them three channels.")  # fmt: skip
+    expect(mask.ndim == 2, f"A mask has shape {mask.shape}, but one class a pixel needs no channel axis: [H, W].")
+    wanted = photos[i].shape
+    if photo.shape != wanted:
+        other = [k for k, p in enumerate(photos) if p.shape == photo.shape]
+        expect(not other, f"data[{i}] gave photo number {other[:1]}: do you use the index?")
+        raise Mistake(f"A photo file of {wanted[1]} x {wanted[0]} pixels became {photo.shape}: read it as it is, [H, W, 3].")
+    expect(photo.max() > 1, "The photo's values end at 1: leave them as uint8, 0 to 255. Scaling comes later.")
+    expect(np.array_equal(photo, photos[i]),
+           "Red and blue are swapped: cv2 reads BGR, the course keeps RGB."
+           if np.array_equal(photo[..., ::-1], photos[i]) else "The photo's pixels differ from those in the file.")  # fmt: skip
+    expect(mask.shape == masks[i].shape, f"The mask of photo {i} has the size of another photo: is it number {i}?")
+    expect(mask.max() <= 1, f"The mask holds {mask.max()}: the file spells person as 255, a class counts 0, 1, ...")
+    expect(mask.any(), "The mask is all 0: did dividing by 255, or comparing, lose the person?")
+    expect(np.array_equal(mask, masks[i]), "Person and background are swapped, or the mask belongs to another photo.")
+    expect(mask.dtype.kind in "biu", f"The mask holds {mask.dtype}: a class is a whole number, take uint8.")
+
+
+# --- Counting ----------------------------------------------------------------------------------------------
+
+
+@exercise("class_shares")
+def _(learner):
+    mask = np.array([[0, 1, 1, 255], [2, 1, 0, 255]], np.uint8)
+    shares = as_array(learner(mask, 4))
+    expect(shares.shape != (3,), "There are four classes but three shares: a class that is absent has share 0.")
+    expect(shares.shape == (4,), f"Four classes should give four shares, yours have shape {shares.shape}.")
+    expect(shares.max() <= 1, "A share passes 1: divide the counts by the number of pixels that count.")
+    expect(not np.allclose(shares, np.array([2, 3, 1, 0]) / 8),
+           "The shares add up to 0.75: pixels of value 255 count neither above nor below the line.")  # fmt: skip
+    expect(abs(shares.sum() - 1) < 1e-6, f"The shares add up to {shares.sum():.3f}, not to 1.")
+    expect(np.allclose(shares, np.array([2, 3, 1, 0]) / 6),
+           f"For two 0, three 1, one 2 and two 255 the shares are 1/3, 1/2, 1/6, 0, yours are {shares.round(3)}.")  # fmt: skip
+    return "An absent class has share 0, and 255 does not count."
+
+
+# --- The mean mask -----------------------------------------------------------------------------------------
+
+
+def _dice(a, b) -> np.ndarray:
+    a, b = np.broadcast_arrays(np.asarray(a, float), np.asarray(b, float))
+    return 2 * (a * b).sum((-2, -1)) / (a.sum((-2, -1)) + b.sum((-2, -1)))
+
+
+def _blobs(count: int, seed: int) -> np.ndarray:
+    """Discs that wander and grow, uint8 [count, 24, 18]."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:24, :18]
+    middle = rng.normal([13, 9], 2.5, (count, 2))
+    radius = rng.uniform(3, 9, count)[:, None, None]
+    distance = np.hypot(rows - middle[:, :1, None], columns - middle[:, 1:, None])
+    return (distance < radius).astype(np.uint8)
+
+
+@exercise("mean_mask_dice")
+def _(learner):
+    train, val = _blobs(300, 0), _blobs(12, 1)  # 300: a sum in uint8 runs over
+    guess = train.mean(0) > 0.5
+    score = as_number(learner(train.copy(), val.copy()))
+    wrong = {
+        "This is the Dice of the mean itself, not of a mask: a pixel is person or not, so compare the mean with 0.5.":
+            _dice(train.mean(0), val).mean(),
+        "This is one Dice over all pixels of all photos: score each photo, then take the mean over photos.":
+            2 * (guess & (val > 0)).sum() / (guess.sum() * len(val) + val.sum()),
+        "This guess comes from the validation masks: a baseline, too, may learn from the training masks only.":
+            _dice(val.mean(0) > 0.5, val).mean(),
+        "The guess is person wherever any training mask is: take the majority, a mean above 0.5.":
+            _dice(train.any(0), val).mean(),
+        "This scores the guess on the training masks: the second argument holds the masks to score on.":
+            _dice(guess, train).mean(),
+        "The sum of the masks ran over: uint8 ends at 255 and starts again at 0. `masks.mean(0)` counts in float.":
+            _dice(train.sum(0, dtype=np.uint8) > len(train) / 2, val).mean(),
+        "This is IoU: Dice has both areas in the denominator, and a 2 above.":
+            (_dice(guess, val) / (2 - _dice(guess, val))).mean(),
+    }  # fmt: skip
+    right = _dice(guess, val).mean()
+    for message, value in wrong.items():
+        expect(abs(score - value) > 1e-6 or abs(score - right) < 1e-6, message)
+    expect(score <= 1, f"A Dice of {score:.3f} is over 1: is the sum in the denominator over both masks?")
+    expect(abs(score - right) < 1e-6, f"On the masks of this check the mean mask scores {right:.4f}, yours {score:.4f}.")
+    return f"On the masks of this check it scores {right:.3f}."
