@@ -3,6 +3,7 @@
 One style for the whole course. Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
 """
 
+import html
 import inspect
 import io
 
@@ -10,6 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
+
+from faceseg_utils.diagram import unet_diagram as unet_diagram  # drawn from the live model; a figure like the others
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#767676",
@@ -43,13 +46,20 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96) -> None:
-    """Display a figure as PNG with `alt` for those who cannot see it, and a `caption` that states the finding."""
+def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96, vector: bool = False) -> None:
+    """Display a figure with `alt` for those who cannot see it, and a `caption` that states the finding.
+
+    As PNG with `dpi` dots an inch, or with `vector` as SVG: for drawings with small text.
+    """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    kind = "image/svg+xml" if vector else "image/png"
+    with plt.rc_context({"svg.hashsalt": "figure"}):  # the same figure gives the same file
+        figure.savefig(buffer, dpi=dpi, **({"format": "svg", "metadata": {"Date": None}} if vector else {"format": "png"}))
     plt.close(figure)
-    picture = {"image/png": buffer.getvalue(), "text/plain": alt}
-    display(picture, raw=True, metadata={"image/png": {"alt": alt}})
+    content = buffer.getvalue()
+    if vector:
+        content = content.decode().replace("<metadata>", f"<title>{html.escape(alt)}</title>\n <metadata>", 1)
+    display({kind: content, "text/plain": alt}, raw=True, metadata={kind: {"alt": alt}})
     if caption:
         display(Markdown(f"*{caption}*"))
 
