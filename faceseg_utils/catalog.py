@@ -5,7 +5,7 @@ Everything here is plain data; reading pixels is the business of `dataset.py`, f
 
 import difflib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 IGNORE = 255  # mask value of pixels that count neither in a loss nor in a score (padding, unlabelled)
@@ -69,7 +69,7 @@ class DatasetInfo:
     splits: dict[str, tuple[str, str | None]]
     colours: tuple[tuple[int, int, int], ...] = ()
     sources: tuple[Source, ...] = ()
-    members: tuple[str, ...] = field(default=())  # folders that a download must hold and a digest covers
+    members: tuple[str, ...] = ()  # folders whose files, without sub-folders, a download holds and a digest covers
     digest: str = ""
     licence: str = ""
     citation: str = ""
@@ -119,6 +119,7 @@ DATASETS = {
                 ),
             ),
             members=("train", "train_mask", "test"),
+            digest="82e76a2db277e519d6f999a5b95efa15aadf3eedd51f7189967500dda83ba300",
             licence="none stated: research and teaching use, no redistribution",
             citation="PicsArt AI Hackathon (2018), github.com/datasouls/picsart-online.",
         ),
@@ -139,7 +140,8 @@ DATASETS = {
                     root="FASSEG-repository-7817f332b68decc858c9e741f8c0b366b9e0289c",
                 ),
             ),
-            members=("V2",),
+            members=("V2/Train_RGB", "V2/Train_Labels", "V2/Test_RGB", "V2/Test_Labels"),
+            digest="996579a43963f35ab033d6c018c08b17694fe0aef670d9b5698535249207857a",
             licence="none stated: cite the papers",
             citation="Khan, Mauro, Leonardi, ICIP 2015; Khan, Mauro, Migliorati, Leonardi, ICME 2017.",
         ),
