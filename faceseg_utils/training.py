@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate import Accelerator, DataLoaderConfiguration
-from accelerate.utils import gather_object
+from accelerate.utils import DistributedDataParallelKwargs, gather_object
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Sampler
 from tqdm.auto import tqdm
@@ -180,8 +180,13 @@ def build_optimizer(config: TrainConfig, network: torch.nn.Module, steps: int):
 
 def new_accelerator(device: str | None = None) -> Accelerator:
     """Device, precision and processes as accelerate sees them; every batch is split over the processes."""
-    whole_batches = DataLoaderConfiguration(split_batches=True)
-    return Accelerator(cpu=device == "cpu", mixed_precision=mixed_precision(device), dataloader_config=whole_batches)
+    return Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=mixed_precision(device),
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+        # The encoders of smp carry layers for classification that a U-Net never calls.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
 
 
 def average_of_weights(network: torch.nn.Module, decay: float) -> AveragedModel:
@@ -351,7 +356,7 @@ def _train_epoch(accelerator, model, optimizer, schedule, loader, config, averag
         except torch.cuda.OutOfMemoryError:
             raise RuntimeError(
                 f"out of GPU memory with batch {config.batch_size} at {config.size}: "
-                f"try batch_size={max(1, config.batch_size // 2)} or a smaller size; restart the kernel to free the rest"
+                f"try batch_size={max(1, config.batch_size // 2)} or a smaller size; a kernel restart frees the rest"
             ) from None
         if average is not None:
             average.update_parameters(accelerator.unwrap_model(model))
@@ -410,7 +415,7 @@ def _load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]
     return history
 
 
-# --- Guard rails: minutes that save hours ------------------------------------------------------------------------------
+# --- Guard rails: minutes that save hours ----------------------------------------------------------------------
 
 
 def overfit_one_batch(config: TrainConfig, steps: int = 40, device: str | None = None) -> pd.DataFrame:
@@ -462,7 +467,7 @@ def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.Dat
     return pd.DataFrame(rows)
 
 
-# --- Files and words ---------------------------------------------------------------------------------------------------
+# --- Files and words ------------------------------------------------------------------------------------------
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -476,7 +481,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
             os.fsync(file.fileno())
     except OSError as error:
         fresh.unlink(missing_ok=True)
-        raise OSError(f"{path}: could not be written ({error.strerror}); free some space, then go on with resume") from error
+        reason = error.strerror or error
+        raise OSError(f"{path}: could not be written ({reason}); free some space, then go on with resume") from error
     os.replace(fresh, path)
 
 

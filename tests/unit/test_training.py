@@ -301,7 +301,7 @@ def test_killed_run_resumes_bit_for_bit(finished, config, tmp_path):
 def test_damaged_checkpoint_is_refused(finished, config, tmp_path, rest):
     run = shutil.copytree(finished.folder, tmp_path / "run")
     (run / "last.pt").write_bytes((run / "last.pt").read_bytes()[:rest])
-    with pytest.raises(ValueError, match=r"last.pt: damaged, or not a checkpoint of this course .*train again") as error:
+    with pytest.raises(ValueError, match="last.pt: damaged, or not a checkpoint .*train again") as error:
         train(config, run, resume=True, device="cpu")
     assert "\n" not in str(error.value)
 
@@ -360,8 +360,8 @@ def test_loss_that_is_no_number_names_the_photos(config, tmp_path, monkeypatch):
 
 
 def test_overfit_one_batch(config):
-    table = training.overfit_one_batch(replace(config, pretrained=True), steps=25, device="cpu")
-    assert len(table) == 25 and table["dice"].iloc[-3:].min() > 0.95
+    table = training.overfit_one_batch(replace(config, pretrained=True), steps=16, device="cpu")
+    assert len(table) == 16 and table["dice"].iloc[-3:].min() > 0.95
     assert table["loss"].iloc[-1] < table["loss"].iloc[0] / 3
 
 
@@ -375,13 +375,13 @@ def test_overfit_one_batch_shows_masks_that_do_not_belong(config, monkeypatch):
         return photo, noise.integers(0, 2, mask.shape, dtype=np.uint8)
 
     monkeypatch.setattr(training.PortraitDataset, "read", wrong)
-    assert training.overfit_one_batch(config, steps=15, device="cpu")["dice"].max() < 0.9
+    assert training.overfit_one_batch(config, steps=8, device="cpu")["dice"].max() < 0.9
 
 
 def test_lr_range_test_rises_and_stops(config):
-    table = training.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=100, steps=20, device="cpu")
+    table = training.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=100, steps=12, device="cpu")
     assert table["learning_rate"].is_monotonic_increasing and table["learning_rate"].iloc[0] == pytest.approx(1e-5)
-    assert len(table) < 20, "at a learning rate of 100 the loss runs away"
+    assert len(table) < 12, "at a learning rate of 100 the loss runs away"
 
 
 # --- More than one process --------------------------------------------------------------------------------------------
@@ -399,7 +399,7 @@ def test_two_processes(finished, config, tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += [tmp_path / "run.py", json.dumps(training.asdict(config)), tmp_path / "run"]
     done = subprocess.run([*map(str, command)], env=_environment(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0, done.stderr[:3000]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert summary["processes"] == 2 and summary["photos"] == {"train": 16, "val": 2}
     one, two = numbers(finished.folder), numbers(tmp_path / "run")
