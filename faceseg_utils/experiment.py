@@ -7,7 +7,7 @@ The runs of record lie in experiments/runs, the report's own figures in experime
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -95,21 +95,20 @@ class ExperimentLog:
 
     Parameters
     ----------
-    folders : experiments/ of the course if none is given. Folders that do not exist hold no runs.
+    folders : experiments/ of the course if none is given. A run is named by its path below the folder (or the folder's
+        runs/). Folders that do not exist hold no runs.
 
     Raises ValueError when two runs have the same name or a file cannot be read.
     """
 
     def __init__(self, *folders: str | Path):
-        places = [Path(folder) for folder in folders] or [experiments_folder()]
         self.runs: dict[str, Run] = {}
-        for place in places:
+        for place in [Path(folder) for folder in folders] or [experiments_folder()]:
+            place = place / "runs" if (place / "runs").is_dir() else place
             for file in sorted(place.rglob("metrics.csv")):
-                run = Run.read(file.parent)
+                run = replace(Run.read(file.parent), id=file.parent.relative_to(place).as_posix())
                 if run.id in self.runs:
-                    raise ValueError(
-                        f"{run.folder}: there is a run '{run.id}' already, in {self.runs[run.id].folder}"
-                    )
+                    raise ValueError(f"{run.folder}: there is a run '{run.id}' already, in {self.runs[run.id].folder}")
                 self.runs[run.id] = run
 
     def __len__(self) -> int:
@@ -300,7 +299,7 @@ def check_log(folder: str | Path | None = None) -> list[str]:
 
 
 def main_check(folder: str | Path | None = None) -> int:
-    """`python -m faceseg_utils experiments --check`: print the problems, or that there are none; gives the exit code."""
+    """`python -m faceseg_utils experiments --check`: print the problems, if any; gives the exit code."""
     folder = Path(folder or experiments_folder())
     problems = check_log(folder)
     print("\n".join(problems) or f"{len(ExperimentLog(folder / 'runs'))} runs, each complete and consistent")
