@@ -140,6 +140,8 @@ def fetch(name: str, root: str | Path | None = None, sources: tuple[catalog.Sour
     """
     info = _describe(name)
     target = Path(root or catalog.location(name)).expanduser().absolute()
+    partial = target.parent / f".partial-{target.name}-{os.getpid()}"
+    _remove_stale(partial)
     found = status(name, target)
     if found.present and found.state != Status.DAMAGED:
         return target
@@ -147,13 +149,11 @@ def fetch(name: str, root: str | Path | None = None, sources: tuple[catalog.Sour
         raise FileExistsError(f"{target} is there but is not {name} as published: move it away, then run this again")
     sources = info.sources if sources is None else sources
     if not sources:
-        raise ValueError(f"dataset '{name}' is not at {target}: it comes with the course, so check out the course again")
+        raise ValueError(f"dataset '{name}' is not at {target}: it comes with the course, so check that out again")
 
-    partial = target.parent / f".partial-{target.name}-{os.getpid()}"
+    failures = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(partial)
-        failures = []
         for source in sources:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -164,8 +164,6 @@ def fetch(name: str, root: str | Path | None = None, sources: tuple[catalog.Sour
                 continue
             _move_into_place(partial / "unpacked", target, info)
             return target
-    except requests.RequestException:
-        raise
     except OSError as error:
         raise _local_fault(error, target.parent) from error
     finally:
@@ -177,7 +175,7 @@ def fetch(name: str, root: str | Path | None = None, sources: tuple[catalog.Sour
 
 
 def _fetch_from(source: catalog.Source, info: catalog.DatasetInfo, partial: Path) -> None:
-    """Download, unpack into `partial`/unpacked and verify. Raises RequestException, BadArchive, or OSError of the disk."""
+    """Download, unpack into `partial`/unpacked, verify. Raises RequestException, BadArchive or OSError of the disk."""
     pooch.get_logger().setLevel("WARNING")  # it would explain its own hashes, which we do not use
     print(f"fetching {info.name} from {source.url}", flush=True)
     downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=2**16, timeout=TIMEOUT)
@@ -248,11 +246,12 @@ def _move_into_place(unpacked: Path, target: Path, info: catalog.DatasetInfo) ->
 
 
 def _remove_stale(partial: Path) -> None:
-    """Remove what killed runs have left: the partial folders whose process is gone."""
-    for folder in partial.parent.glob(partial.name.rsplit("-", 1)[0] + "-*"):
-        pid = folder.name.rsplit("-", 1)[1]
-        if not pid.isdigit() or int(pid) == os.getpid() or not psutil.pid_exists(int(pid)):
-            shutil.rmtree(folder)
+    """Remove what killed runs have left: partial folders of the same dataset whose process is gone."""
+    prefix = partial.name.removesuffix(str(os.getpid()))
+    for folder in partial.parent.iterdir() if partial.parent.is_dir() else ():
+        pid = folder.name.removeprefix(prefix)
+        if folder.name != pid and pid.isdigit() and (folder == partial or not psutil.pid_exists(int(pid))):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reason(error: Exception) -> str:
@@ -272,8 +271,6 @@ def _reason(error: Exception) -> str:
 
 def _local_fault(error: OSError, folder: Path) -> OSError:
     """The same fault of disk or permissions, with folder and remedy in one line."""
-    if isinstance(error, FileExistsError) and error.errno is None:
-        return error
     what = "the disk is full" if error.errno == errno.ENOSPC else f"cannot write here ({error.strerror or error})"
     remedy = "make room" if error.errno == errno.ENOSPC else "make it writable"
     return OSError(f"{folder}: {what}; {remedy}, or set FACESEG_DATA_DIR to another folder")
