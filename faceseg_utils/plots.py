@@ -54,7 +54,10 @@ def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96, vector: boo
     buffer = io.BytesIO()
     kind = "image/svg+xml" if vector else "image/png"
     with plt.rc_context({"svg.hashsalt": "figure"}):  # the same figure gives the same file
-        figure.savefig(buffer, dpi=dpi, **({"format": "svg", "metadata": {"Date": None}} if vector else {"format": "png"}))
+        if vector:
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
+        else:
+            figure.savefig(buffer, format="png", dpi=dpi)
     plt.close(figure)
     content = buffer.getvalue()
     if vector:
@@ -120,7 +123,7 @@ def gallery(dataset, indices, columns: int = 6, opacity: float = 0.5, titles=Non
 
 def class_legend(axis, classes, palette) -> None:
     """Name the colours of the classes that are drawn, background left out."""
-    handles = [plt.Rectangle((0, 0), 1, 1, color=np.array(c) / 255) for c in palette[1:]]
+    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=np.array(c) / 255, edgecolor=GREY, linewidth=0.5) for c in palette[1:]]
     axis.legend(handles, classes[1:], loc="center left", bbox_to_anchor=(1, 0.5))
 
 
@@ -148,3 +151,27 @@ def error_map(photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, opa
     valid = target != 255
     kind = np.where(valid & (target > 0) & (prediction == 0), 1, 0) + np.where(valid & (target == 0) & (prediction > 0), 2, 0)
     return blend(grey, kind, ((0, 0, 0), *ERROR_COLOURS), opacity)
+
+
+def number_grids(grids, titles=(), cmap="Blues", limits=None, fmt="{:g}", cell: float = 0.36) -> Figure:
+    """Small arrays [h, w] side by side, each number written into its cell: for what is worked out by hand.
+
+    `limits` is the (lowest, highest) value of the colour scale, shared by all grids; `cell` in inches.
+    """
+    grids = [np.asarray(grid, float) for grid in grids]
+    low, high = limits or (min(map(np.min, grids)), max(map(np.max, grids)))
+    widths, tallest = [grid.shape[1] for grid in grids], max(grid.shape[0] for grid in grids)
+    gap = 1.6  # cells between two grids
+    size = (min(WIDTH, (sum(widths) + gap * len(grids)) * cell), tallest * cell + 0.5)
+    figure, axes = plt.subplots(
+        1, len(grids), figsize=size, squeeze=False, width_ratios=widths, layout="constrained"
+    )
+    for axis, grid, title in zip(axes[0], grids, [*titles, *[""] * len(grids)], strict=False):
+        axis.imshow(grid, cmap=cmap, vmin=low, vmax=high)
+        for (row, column), value in np.ndenumerate(grid):
+            shade = plt.get_cmap(cmap)((value - low) / ((high - low) or 1))[:3]
+            ink = "white" if np.dot(shade, (0.299, 0.587, 0.114)) < 0.5 else "black"
+            axis.text(column, row, fmt.format(value), ha="center", va="center", color=ink, size=9)
+        axis.set(title=title, xticks=[], yticks=[])
+        axis.grid(False)
+    return figure
