@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from faceseg_utils import catalog
 
@@ -14,11 +14,11 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A photo as uint8 [H, W, 3], RGB. Raises ValueError naming the file when it is damaged or no image."""
+    """A photo as uint8 [H, W, 3], RGB, upright. Raises ValueError naming the file when it is damaged or no image."""
     try:
         with Image.open(path) as file:
-            return np.asarray(file.convert("RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            return np.asarray(ImageOps.exif_transpose(file).convert("RGB"))  # phones note the turn, store it unturned
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path}: cannot be read as an image ({error}); fetch the file again or remove it") from None
@@ -34,7 +34,7 @@ def read_mask(path: str | Path, info: catalog.DatasetInfo) -> np.ndarray:
     try:
         with Image.open(path) as file:
             values = np.asarray(file if file.mode in ("L", "P") else file.convert("L"))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path}: cannot be read as a mask ({error}); fetch the file again or remove it") from None
@@ -50,7 +50,7 @@ def read_mask(path: str | Path, info: catalog.DatasetInfo) -> np.ndarray:
         wanted = f"class indices 0 to {known - 1}"
     if stray:
         shown = ", ".join(map(str, stray[:5])) + (", ..." if len(stray) > 5 else "")
-        raise ValueError(f"{path}: mask holds the values {shown} but may hold {wanted}; was it saved as JPEG or scaled?")
+        raise ValueError(f"{path}: mask holds the values {shown} but may hold {wanted}; saved as JPEG, or scaled?")
     return (values == 255).astype(np.uint8) if info.encoding == "binary" else values.astype(np.uint8)
 
 
@@ -75,9 +75,17 @@ class Item:
 
 
 def _files(folder: Path) -> dict[str, Path]:
+    """Image files by stem. Hidden ones (such as the ._NAME.jpg that macOS leaves) are none."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; see data/README.md for the layout of each dataset")
-    return {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in IMAGE_SUFFIXES}
+    found = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise ValueError(f"{path}: {found[path.stem].name} has the same name without suffix; rename or remove one")
+        found[path.stem] = path
+    return found
 
 
 def list_items(info: catalog.DatasetInfo, root: Path, split: str) -> list[Item]:
@@ -96,6 +104,8 @@ def list_items(info: catalog.DatasetInfo, root: Path, split: str) -> list[Item]:
         what = "mask" if stem in photos else "photo"
         raise ValueError(f"{here[stem]}: no {what} of this name in {root / there}; add {stem}.* there or remove it")
     chosen = _split_stems(info, root, split, list(photos))
+    if not chosen:
+        raise ValueError(f"{root / images}: {len(photos)} photos are too few: none falls into the split '{split}'")
     return [Item(stem, photos[stem], labels[stem]) for stem in sorted(chosen)]
 
 
@@ -104,6 +114,9 @@ def _split_stems(info: catalog.DatasetInfo, root: Path, split: str, stems: list[
         return set(stems)
     if info.name == "sample":
         table = metadata(root)
+        if set(table.index) != set(stems):
+            stray = sorted(set(table.index) ^ set(stems))[0]
+            raise ValueError(f"{root / 'portraits.csv'}: '{stray}' is not both here and in images/; fetch both again")
         return set(table.index[table["split"] == split])
     validation = every_tenth(stems)
     return validation if split == "val" else set(stems) - validation
@@ -243,7 +256,8 @@ def check_list(name="sample") -> list[Check]:
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         checks.append(Check(question, not found, found[0] + more if found else f"{count} looked at"))
     shared = set.intersection(*(set(part.stems) for part in data.values())) if _one_folder(info) else set()
-    detail = f"in both: {', '.join(sorted(shared)[:3])}" if shared else " + ".join(f"{len(p)} {s}" for s, p in data.items())
+    sizes = " + ".join(f"{len(part)} {split}" for split, part in data.items())
+    detail = f"in both: {', '.join(sorted(shared)[:3])}" if shared else sizes
     return [*checks, Check("no photo is in two splits", not shared, detail)]
 
 

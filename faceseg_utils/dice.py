@@ -97,7 +97,7 @@ def report_dice(logits: torch.Tensor, target: torch.Tensor) -> float:
     return score.clamp(max=1).mean().item()
 
 
-# --- Losses ------------------------------------------------------------------------------------------------------------
+# --- Losses ----------------------------------------------------------------------------------------------------
 
 
 def cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -109,7 +109,8 @@ def cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         total = F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
         return total / (target != IGNORE).sum().clamp(min=1)
     valid = target != IGNORE
-    total = F.binary_cross_entropy_with_logits(logits[:, 0], (target == 1).to(logits.dtype), weight=valid, reduction="sum")
+    wanted = (target == 1).to(logits.dtype)
+    total = F.binary_cross_entropy_with_logits(logits[:, 0], wanted, weight=valid, reduction="sum")
     return total / valid.sum().clamp(min=1)
 
 

@@ -158,7 +158,8 @@ def _load_imagenet(target: nn.Module, name: str, encoder: str) -> None:
     try:
         target.load_state_dict(smp.encoders.get_encoder(encoder, weights="imagenet").state_dict())
     except KeyError:
-        raise ValueError(f"no ImageNet weights for '{name}': pretrained=False, or one of {', '.join(ENCODERS)}") from None
+        choices = ", ".join(ENCODERS)
+        raise ValueError(f"no ImageNet weights for '{name}': pretrained=False, or one of {choices}") from None
     except Exception as error:  # each source (hub, server) fails in its own way; the remedy is the same
         raise RuntimeError(
             f"ImageNet weights for '{name}' could not be fetched ({type(error).__name__}): is there a network? "
@@ -185,7 +186,7 @@ def _lite0_weights(target: nn.Module) -> dict:
 
 
 def is_depthwise(encoder: str) -> bool:
-    """Does this encoder live on depthwise convolutions? bf16 makes those slower on a CPU: 6.1 -> 1.3 photos a second."""
+    """Does this encoder live on depthwise convolutions? bf16 slows those down on a CPU: 6.1 -> 1.3 photos a second."""
     return any(part in encoder for part in ("efficientnet", "mobilenet", "mnasnet", "mobileone", "convnext"))
 
 
@@ -272,16 +273,17 @@ class Segmenter:
     def load(cls, folder: str | Path) -> "Segmenter":
         """Read what `save` wrote, in eval mode. Raises ValueError for a folder that is no model or a damaged one."""
         folder = Path(folder)
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise ValueError(f"{folder}: no model here ({name} is missing)")
         try:
-            config = json.loads((folder / "config.json").read_text())
+            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             known = ModelCard.__dataclass_fields__
             card = ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in known})
             weights = safetensors.torch.load_file(folder / "model.safetensors")
-        except FileNotFoundError as error:
-            raise ValueError(f"{folder}: no model here ({Path(error.filename).name} is missing)") from None
-        except (json.JSONDecodeError, TypeError, safetensors.SafetensorError) as error:
-            raise ValueError(f"{folder}: not a model of this course, or damaged ({error}); fetch or train it again") from None
-        network = build_model(card.model, classes=card.channels)
+            network = build_model(card.model, classes=card.channels)
+        except (ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
+            raise ValueError(f"{folder}: not a model of this course, or damaged ({error}); train it again") from None
         try:
             network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
         except RuntimeError as error:

@@ -23,7 +23,7 @@ cv2.setNumThreads(0)  # OpenCV's threads and torch's would fight for the same co
 def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """Where a photo of `native` (height, width) comes to lie in a box of `size`: (top, left, height, width)."""
     scale = min(size[0] / native[0], size[1] / native[1])
-    height, width = round(native[0] * scale), round(native[1] * scale)
+    height, width = (max(1, round(side * scale)) for side in native)
     return (size[0] - height) // 2, (size[1] - width) // 2, height, width
 
 
@@ -104,9 +104,12 @@ class Pipeline:
     """
 
     def __init__(self, size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), augment: str = "none"):
-        if size[0] % 32 or size[1] % 32:
-            fixed = tuple(-(-side // 32) * 32 for side in size)
+        if min(size) < 32 or size[0] % 32 or size[1] % 32:
+            fixed = tuple(max(32, -(-side // 32) * 32) for side in size)
             raise ValueError(f"size {tuple(size)} is not divisible by 32: take {fixed}; the letterbox pads to it")
+        if augment == "report" and size[0] != size[1]:
+            side = max(size)
+            raise ValueError(f"augmentation 'report' transposes, so {tuple(size)} must be square: take {(side, side)}")
         self.size, self.mean, self.std = tuple(size), mean, std
         self.steps = A.Compose([Letterbox(self.size), *augmentations(augment)])
 
