@@ -1,0 +1,1 @@
+"""Generator of the rendered portraits in data/sample. Run it with `python -m data.render`."""

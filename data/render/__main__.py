@@ -1,0 +1,59 @@
+"""python -m data.render: render people, resume where it stopped, then write the dataset.
+
+Run from the root of the repository, with the generator's own environment (requirements.txt beside this file).
+"""
+
+import argparse
+import pathlib
+import sys
+
+from . import dataset, factory, portrait, sampler
+
+
+def preview(job):
+    """A finished picture of one person, for contact sheets."""
+    seed, work = job
+    persona = sampler.persona(seed)
+    light, mask = dataset.load(work, seed)
+    sitter = None
+    if persona["distractor"] in ("framed portrait", "bust"):
+        sitter = dataset.load(work, dataset.SITTERS[seed % len(dataset.SITTERS)])
+    return portrait.compose(persona, light, mask, persona["background"], persona["distractor"], sitter), mask
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="python -m data.render", description=__doc__)
+    parser.add_argument("--count", type=int, default=312, help="how many people to render")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first; the others count up")
+    parser.add_argument("--out", default="data/sample", help="where the dataset goes")
+    parser.add_argument("--work", default="build/render", help="cache of rendered people; delete to start afresh")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread")
+    parser.add_argument("--samples", type=int, default=portrait.SAMPLES, help="rays a pixel")
+    parser.add_argument("--only-render", action="store_true", help="fill the cache, write no dataset")
+    parser.add_argument("--only-write", action="store_true", help="write the dataset from the cache")
+    parser.add_argument("--sheet", help="write a contact sheet of the cached people to this picture, and stop")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    work = pathlib.Path(options.work)
+    work.mkdir(parents=True, exist_ok=True)
+    seeds = list(range(options.seed, options.seed + options.count))
+    if options.sheet:
+        seeds = [seed for seed in seeds if dataset.cache_path(work, seed).exists()]
+        dataset.contact_sheet([preview((seed, work)) for seed in seeds], options.sheet, scale=1.0)
+        print(" ".join(map(str, seeds)))
+        return
+    out_of = dataset.culled()
+    if not options.only_write:
+        factory.render_all([(seed, work, options.samples) for seed in [*dataset.SITTERS, *seeds] if seed not in out_of],
+                   work, options.workers)
+    if not options.only_render:
+        kept = [seed for seed in seeds if seed not in out_of and dataset.cache_path(work, seed).exists()]
+        count = dataset.write(work, options.out, kept)
+        print(f"{count} portraits of {len(kept)} people kept are in {options.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
