@@ -50,7 +50,8 @@ def read_mask(path: str | Path, info: catalog.DatasetInfo) -> np.ndarray:
         wanted = f"class indices 0 to {known - 1}"
     if stray:
         shown = ", ".join(map(str, stray[:5])) + (", ..." if len(stray) > 5 else "")
-        raise ValueError(f"{path}: mask holds the values {shown} but may hold {wanted}; saved as JPEG, or scaled?")
+        found = f"mask holds the values {shown} but may hold {wanted}"
+        raise ValueError(f"{path}: {found}; was it saved as JPEG or scaled?")
     return (values == 255).astype(np.uint8) if info.encoding == "binary" else values.astype(np.uint8)
 
 
