@@ -55,11 +55,12 @@ def _compare_portrait(i, photo, mask, photos, masks):
     if photo.shape != wanted:
         other = [k for k, p in enumerate(photos) if p.shape == photo.shape]
         expect(not other, f"data[{i}] gave photo number {other[:1]}: do you use the index?")
-        raise Mistake(f"A photo file of {wanted[1]} x {wanted[0]} pixels became {photo.shape}: read it as it is, [H, W, 3].")
+        raise Mistake(f"A photo of {wanted[1]} x {wanted[0]} pixels became {photo.shape}: read it as it is, [H, W, 3].")
     expect(photo.max() > 1, "The photo's values end at 1: leave them as uint8, 0 to 255. Scaling comes later.")
-    expect(np.array_equal(photo, photos[i]),
-           "Red and blue are swapped: cv2 reads BGR, the course keeps RGB."
-           if np.array_equal(photo[..., ::-1], photos[i]) else "The photo's pixels differ from those in the file.")  # fmt: skip
+    if not np.array_equal(photo, photos[i]):
+        expect(not np.array_equal(photo[..., ::-1], photos[i]),
+               "Red and blue are swapped: cv2 reads BGR, the course keeps RGB.")  # fmt: skip
+        raise Mistake("The photo's pixels differ from those in the file.")
     expect(mask.shape == masks[i].shape, f"The mask of photo {i} has the size of another photo: is it number {i}?")
     expect(mask.max() <= 1, f"The mask holds {mask.max()}: the file spells person as 255, a class counts 0, 1, ...")
     expect(mask.any(), "The mask is all 0: did dividing by 255, or comparing, lose the person?")
@@ -80,8 +81,8 @@ def _(learner):
     expect(not np.allclose(shares, np.array([2, 3, 1, 0]) / 8),
            "The shares add up to 0.75: pixels of value 255 count neither above nor below the line.")  # fmt: skip
     expect(abs(shares.sum() - 1) < 1e-6, f"The shares add up to {shares.sum():.3f}, not to 1.")
-    expect(np.allclose(shares, np.array([2, 3, 1, 0]) / 6),
-           f"For two 0, three 1, one 2 and two 255 the shares are 1/3, 1/2, 1/6, 0, yours are {shares.round(3)}.")  # fmt: skip
+    example = "For two 0, three 1, one 2 and two 255 the shares are 1/3, 1/2, 1/6, 0"
+    expect(np.allclose(shares, np.array([2, 3, 1, 0]) / 6), f"{example}, yours are {shares.round(3)}.")
     return "An absent class has share 0, and 255 does not count."
 
 
@@ -128,5 +129,114 @@ def _(learner):
     for message, value in wrong.items():
         expect(abs(score - value) > 1e-6 or abs(score - right) < 1e-6, message)
     expect(score <= 1, f"A Dice of {score:.3f} is over 1: is the sum in the denominator over both masks?")
-    expect(abs(score - right) < 1e-6, f"On the masks of this check the mean mask scores {right:.4f}, yours {score:.4f}.")
+    expect(abs(score - right) < 1e-6, f"On this check's masks the mean mask scores {right:.4f}, yours {score:.4f}.")
     return f"On the masks of this check it scores {right:.3f}."
+
+
+# --- A perceptual hash -------------------------------------------------------------------------------------
+
+
+def _hash(photo: np.ndarray, size: int, how=Image.Resampling.BOX) -> np.ndarray:
+    small = Image.fromarray(photo).convert("L").resize((size, size), how)
+    return np.asarray(small, float)
+
+
+@exercise("average_hash")
+def _(learner):
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (24, 16, 3), dtype=np.uint8)
+    photo[:12] = photo[:12] // 3  # the upper half is darker
+    bits = as_array(learner(photo.copy(), 8))
+    expect(bits.ndim != 3, "There are three answers a place, one for each colour: make the photo grey first.")
+    expect(bits.size != 56, "There are 8 x 7 answers: that is a difference hash. Here each place meets the mean.")
+    expect(bits.shape == (8, 8), f"For size 8 the hash is [8, 8], yours has shape {bits.shape}.")
+    expect(set(np.unique(bits)) <= {0, 1}, "The hash holds grey values: return the answers, brighter or not, as bool.")
+    grey = _hash(photo, 8)
+    wrong = {
+        "The answers are the wrong way round: true means brighter than the mean.": grey < grey.mean(),
+        "Each row is compared with its own mean: take one mean over the whole thumbnail.":
+            grey > grey.mean(1, keepdims=True),
+        "Each place is compared with 127: a darker copy would get another hash. Compare with the photo's own mean.":
+            grey > 127,
+        "Only some pixels have a say (nearest): shrink with Image.Resampling.BOX, which averages.":
+            (near := _hash(photo, 8, Image.Resampling.NEAREST)) > near.mean(),
+    }  # fmt: skip
+    right = grey > grey.mean()
+    for message, value in wrong.items():
+        expect(np.array_equal(bits, right) or not np.array_equal(bits, value), message)
+    off = int((bits.astype(bool) != right).sum())
+    expect(off <= 1, f"{off} of the 64 answers differ: grey by .convert('L'), BOX to 8 x 8, then `> mean`.")
+    other = as_array(learner(photo.copy(), 4))
+    expect(other.shape == (4, 4), f"For size 4 the hash is [4, 4], yours has shape {other.shape}: do you use `size`?")
+    darker = as_array(learner((photo * 0.5).astype(np.uint8), 8))
+    apart = int((darker.astype(bool) != bits.astype(bool)).sum())
+    return f"A copy at half the brightness is {apart} of 64 bits away."
+
+
+# --- A split -----------------------------------------------------------------------------------------------
+
+
+@exercise("split_by_group")
+def _(learner):
+    groups = np.repeat([f"session {k:02d}" for k in range(30)], [1, 2, 3] * 10)
+    groups = groups[np.random.default_rng(0).permutation(len(groups))]
+    chosen = as_array(learner(list(groups), 0.2, 0))
+    wanted = f"There are {len(groups)} photos, so the answer is bool [{len(groups)}]"
+    expect(chosen.shape == groups.shape, f"{wanted}, yours has shape {chosen.shape}.")
+    expect(set(np.unique(chosen)) <= {0, 1}, "Return true or false for each photo, not indices.")
+    chosen = chosen.astype(bool)
+    torn = sorted(set(groups[chosen]) & set(groups[~chosen]))
+    expect(not torn, f"{len(torn)} groups lie on both sides, such as '{torn[0] if torn else ''}': draw among groups.")
+    names = len(set(groups[chosen]))
+    expect(names < 30, "Every photo is in validation: nothing is left to learn from.")
+    expect(names > 0, "No photo is in validation.")
+    expect(names != 24, "80 % of the groups are in validation: true means validation, `share` of them.")
+    expect(4 <= names <= 8, f"{names} of 30 groups are in validation, 0.2 of them would be 6.")
+    again = as_array(learner(list(groups), 0.2, 0)).astype(bool)
+    expect(np.array_equal(chosen, again), "The same seed gave another split: make a generator from `seed`.")
+    others = [as_array(learner(list(groups), 0.2, seed)).astype(bool) for seed in (1, 2, 3)]
+    expect(any(not np.array_equal(chosen, other) for other in others),
+           "Every seed gives the same groups: take them at random, or their names decide who is tested.")  # fmt: skip
+    half = as_array(learner(list(groups), 0.5, 0)).astype(bool)
+    expect(12 <= len(set(groups[half])) <= 18, f"For a share of 0.5, {len(set(groups[half]))} of 30 groups are chosen.")
+    return f"{names} of 30 groups, {int(chosen.sum())} of {len(groups)} photos, none on both sides."
+
+
+# --- Padding -----------------------------------------------------------------------------------------------
+
+
+@exercise("pad_and_unpad")
+def _(learner):
+    pad, unpad = learner
+    rng = np.random.default_rng(0)
+    for height, width in ((70, 50), (64, 50), (33, 31), (64, 32)):
+        photo = rng.integers(1, 255, (height, width, 3), dtype=np.uint8)
+        mask = rng.integers(0, 2, (height, width), dtype=np.uint8)
+        for what, array, fill in (("photo", photo, 0), ("mask", mask, 255)):
+            padded = as_array(pad(array.copy(), fill, 32), "pad")
+            _check_padded(what, array, padded, fill)
+            back = as_array(unpad(padded.copy(), height, width), "unpad")
+            expect(back.size, f"unpad gave an empty array for {height} x {width}: `array[:-0]` holds nothing.")
+            expect(back.shape == array.shape,
+                   f"unpad gave {back.shape}, the {what} was {array.shape}: cut both sides of both axes.")  # fmt: skip
+            expect(np.array_equal(back, array),
+                   f"unpad gave the size of the {what} but other pixels: does it cut where pad added?")  # fmt: skip
+    expect(as_array(pad(mask[:10, :10], 255, 8)).shape == (16, 16), "With multiple=8, 10 becomes 16: use `multiple`.")
+    return "Photo and mask come back pixel for pixel, also where nothing had to be added."
+
+
+def _check_padded(what, array, padded, fill):
+    height, width = array.shape[:2]
+    wanted = -(-height // 32) * 32, -(-width // 32) * 32
+    size = f"{what} of {height} x {width}"
+    expect(padded.ndim == array.ndim, f"A {what} with {array.ndim} axes became one with {padded.ndim}.")
+    expect(padded.shape[2:] == array.shape[2:], f"A {size} became {padded.shape}: pad height and width only.")
+    if padded.shape[:2] != wanted:
+        became = f"A {size} became {padded.shape[0]} x {padded.shape[1]}"
+        once_more = (height // 32 + 1) * 32, (width // 32 + 1) * 32
+        expect(padded.shape[:2] != once_more, f"{became}: what is divisible already needs no more rows.")
+        raise Mistake(f"{became}, expected {wanted[0]} x {wanted[1]}.")
+    expect(padded.sum(dtype=np.int64) != array.sum(dtype=np.int64) or fill == 0 or wanted == (height, width),
+           "The padding of the mask is 0: it would count as background. Fill with `fill`.")  # fmt: skip
+    added = padded.size - array.size
+    expect((padded == fill).sum() >= added, f"The padding of the {what} is not {fill} everywhere: fill with `fill`.")
