@@ -149,11 +149,13 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
     still = Pipeline(config.size, *statistics)
     train = PortraitDataset(config.dataset, "train", config.view, moving, config.seed)
     val = PortraitDataset(config.dataset, "val", config.view, still)
-    order = np.random.default_rng(0).permutation(len(train))  # the held-out part is the same for every seed
-    held = order[: round(config.holdout * len(train))]
+    # Photos of one person (in the sample: of one seed) stay together, and the draw is the same for every run.
+    people = pd.Series(train.table["seed"].to_numpy() if "seed" in train.table else train.stems)
+    count = max(1, round(config.holdout * people.nunique())) if config.holdout else 0
+    held = np.flatnonzero(people.isin(np.random.default_rng(0).permutation(people.unique())[:count]))
     monitor = val
     if len(held):
-        monitor = train.subset(sorted(held))
+        monitor = train.subset(held)
         monitor.transform = still
     kept = sorted(set(range(len(train))) - set(held.tolist()))
     return train.subset(kept[: config.limit or None]), monitor, val

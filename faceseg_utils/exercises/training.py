@@ -65,7 +65,7 @@ def _(learner):
     network, loss = _after(answer, given=before)
     expect(
         not (isinstance(loss, torch.Tensor) and loss.requires_grad),
-        "The loss comes back with its whole graph of gradients attached, which stays in memory. `.item()` makes a number.",
+        "The loss comes back with its graph of gradients attached, which stays in memory. `.item()` makes a number.",
     )
     loss = as_number(loss)
     if _equal(network, _network()):

@@ -141,6 +141,16 @@ def test_holdout_is_the_same_for_every_seed_and_limit(config):
     assert monitor.stems == other.stems and len(few) == 4
 
 
+def test_photos_of_one_person_are_held_out_together(config, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "own")
+    people = [i // 4 for i in range(20)]
+    table = pd.DataFrame({"id": [f"{i:02d}" for i in range(20)], "seed": people})
+    table.to_csv(tmp_path / "own" / "portraits.csv", index=False)
+    train_data, monitor, _ = training.datasets(replace(config, dataset=str(tmp_path / "own"), holdout=0.3))
+    learned, held = ({people[int(stem)] for stem in part.stems} for part in (train_data, monitor))
+    assert held and not learned & held
+
+
 def test_without_holdout_validation_chooses(config):
     train_data, monitor, val = training.datasets(replace(config, holdout=0.0))
     assert monitor.stems == val.stems and len(train_data) == 18
