@@ -71,8 +71,8 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 128)) -
                 return record(name, output, dict(enumerate(sources)))
             fresh, inside = [], []  # an encoder: a list of features, each made of the one before
             for feature in output:
-                if tuple(feature.shape[1:]) == tuple(input_shape) or feature.numel() == 0:  # the photo itself, or a placeholder
-                    fresh.append(feature)
+                if tuple(feature.shape[1:]) == tuple(input_shape) or feature.numel() == 0:
+                    fresh.append(feature)  # the photo itself, or a placeholder
                     continue
                 candidates = {len(blocks) - 1: inside[-1]} if inside else dict(enumerate(sources))
                 fresh.append(record(f"{name} {len(inside) + 1}", feature, candidates))
@@ -127,7 +127,8 @@ def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 
         ink = "black" if colour == "C1" else "white"
         axis.text(i, -row, str(channels), ha="center", va="center", color=ink, weight="bold", size=9)
         # The label stands where no arrow passes: above on the top row, else below, turned away from the inside.
-        x, align = (i, "center") if row in (0, max(rows)) else (i + half, "right") if i <= deepest else (i - half, "left")
+        outer = (i + half, "right") if i <= deepest else (i - half, "left")
+        x, align = (i, "center") if row in (0, max(rows)) else outer
         y, up = (-row + tall + 0.05, "bottom") if row == 0 else (-row - tall - 0.05, "top")
         axis.text(x, y, f"{_short(block.name)}\n{height}×{width}", ha=align, va=up, size=small, linespacing=1.1)
         sides.append((half, tall))
@@ -155,8 +156,8 @@ def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 
 
 
 def _short(name: str) -> str:
-    """A block's name as it fits under its box: "decoder.blocks.3" becomes "blocks.3"."""
-    return name.removeprefix("decoder.").replace("segmentation_", "")
+    """A block's name as it fits at its box: "decoder.blocks.3" becomes "blocks.3", "encoder 2" becomes "enc 2"."""
+    return name.removeprefix("decoder.").replace("segmentation_", "").replace("encoder ", "enc ")
 
 
 def describe(ran: Trace) -> str:
