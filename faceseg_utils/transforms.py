@@ -6,6 +6,7 @@ left. Padding carries the mask value 255, so that it enters neither a loss nor a
 """
 
 import os
+import random
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it would look for updates online at every import
 
@@ -116,7 +117,9 @@ class Pipeline:
     def arrays(self, image: np.ndarray, mask: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The same before it becomes tensors: uint8 [h, w, 3] and uint8 [h, w], to be looked at."""
         if seed is not None:
-            self.steps.set_random_seed(seed % 2**32)
+            # One stream for all steps. `set_random_seed` would give each step its own from the same seed, and equal
+            # draws: flips would come together or not at all.
+            self.steps.set_random_state(np.random.default_rng(seed), random.Random(seed))
         out = self.steps(image=image, mask=mask)
         return out["image"], out["mask"]
 
