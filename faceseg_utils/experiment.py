@@ -285,8 +285,9 @@ def _check_origin(run: Run) -> list[str]:
 
 
 def check_log(folder: str | Path | None = None) -> list[str]:
-    """The problems of all runs in `folder`/runs (experiments/ of the course if None), each named by its run."""
-    runs = Path(folder or experiments_folder()) / "runs"
+    """The problems of all runs in `folder` or its runs/ (experiments/ of the course if None), named by their run."""
+    runs = Path(folder or experiments_folder())
+    runs = runs / "runs" if (runs / "runs").is_dir() else runs
     if not runs.is_dir():
         return [f"{runs}: no such folder"]
     problems = []
@@ -300,9 +301,9 @@ def check_log(folder: str | Path | None = None) -> list[str]:
 
 def main_check(folder: str | Path | None = None) -> int:
     """`python -m faceseg_utils experiments --check`: print the problems, if any; gives the exit code."""
-    folder = Path(folder or experiments_folder())
     problems = check_log(folder)
-    print("\n".join(problems) or f"{len(ExperimentLog(folder / 'runs'))} runs, each complete and consistent")
+    runs = 0 if problems else len(ExperimentLog(*([folder] if folder else [])))
+    print("\n".join(problems) or f"{runs} runs, each complete and consistent")
     return int(bool(problems))
 
 

@@ -225,7 +225,7 @@ def test_check_names_folders_that_are_no_runs(run, capsys):
     run.with_name("empty").mkdir()
     assert "empty: config.json is missing" in check_log(run.parent.parent)[0]
     assert experiment.main_check(run.parent.parent) == 1
-    assert "no such folder" in check_log(run)[0]
+    assert "no such folder" in check_log(run / "nowhere")[0]
 
 
 # --- The log of record -----------------------------------------------------------------------------------------------
