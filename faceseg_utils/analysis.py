@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from faceseg_utils import dice
 from faceseg_utils.catalog import IGNORE
+from faceseg_utils.experiment import bootstrap_mean
 
 RIGHT, MISSED, INVENTED, OTHER_CLASS = range(4)
 EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
@@ -178,14 +179,14 @@ def border_widths(
 
     Take `mask = probability > 0.5` to measure blur and not misplacement. Infinite where it does not fall so far
     within `reach` pixels to either side; a line that leaves the picture before is dropped. A 0/1 mask itself gives
-    0.8: one step between two pixels, drawn as a straight line.
+    0.8: one step between two pixels, drawn as a straight line (a little more where the border is slanted).
     """
     offsets, values = border_profiles(probability, mask, reach)
     middle = len(offsets) // 2
     outwards = _first_crossing(values[:, middle:] <= low, values[:, middle:], low)
     inwards = _first_crossing(values[:, middle::-1] >= high, values[:, middle::-1], high)
     widths = (outwards + inwards) * (offsets[1] - offsets[0])
-    return widths[~(np.isinf(widths) & np.isnan(values).any(axis=1))]
+    return widths[np.isfinite(widths) | ~np.isnan(values).any(axis=1)]
 
 
 def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
@@ -288,23 +289,20 @@ def threshold_scores(probabilities, targets, thresholds: Sequence[float]) -> np.
 # --- Many photos ------------------------------------------------------------------------------------------------------
 
 
-def bootstrap_interval(values, statistic=np.mean, rounds: int = 2000, level: float = 0.95, seed: int = 0):
-    """(statistic, low, high): a percentile bootstrap over photos (Efron 1979). One value gives (value, NaN, NaN)."""
-    values = np.asarray(values, np.float64)
-    if values.size == 0:
-        raise ValueError("no values to take an interval of: is the slice empty?")
-    if values.size == 1:
-        return float(values[0]), float("nan"), float("nan")
-    draws = np.random.default_rng(seed).integers(0, len(values), (rounds, len(values)))
-    low, high = np.quantile(statistic(values[draws], axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return float(statistic(values)), float(low), float(high)
+def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:
+    """`score` a person instead of a photo: the mean over a person's photos, where column `seed` names persons.
+
+    Photos of one person resemble each other, so an interval has to draw persons. Without the column, each photo
+    counts as a person of its own.
+    """
+    return table.groupby("seed")[score].mean() if "seed" in table else table[score]
 
 
-def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, least: int = 1) -> pd.DataFrame:
+def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, least: int = 2) -> pd.DataFrame:
     """Mean `score` with a 95 % interval for each value of column `by`: n, mean, low, high, in the order of the values.
 
-    A column of numbers with more than 6 values is cut into `groups` parts of equal count. Slices of fewer than
-    `least` photos are left out.
+    The interval draws persons (`by_person`), n counts them. A column of numbers with more than 6 values is cut into
+    `groups` parts of equal count. Slices of fewer than `least` persons are left out.
     """
     if by not in table:
         raise ValueError(f"no column '{by}': the table has {', '.join(map(str, table.columns))}")
@@ -313,6 +311,7 @@ def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, l
         column = pd.qcut(column, groups, precision=2, duplicates="drop").map(lambda x: f"{x.left:.2f} to {x.right:.2f}")
     rows = {}
     for value, part in table.groupby(column, observed=True, sort=True):
-        if len(part) >= least:
-            rows[str(value)] = (len(part), *bootstrap_interval(part[score]))
+        people = by_person(part, score)
+        if len(people) >= least:
+            rows[str(value)] = (len(people), *bootstrap_mean(people))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "low", "high"]).rename_axis(by)

@@ -107,6 +107,13 @@ def test_blur_is_infinite_where_the_probability_never_falls():
     assert analysis.border_widths(np.zeros((9, 9)), np.zeros((9, 9))).shape == (0,)
 
 
+def test_blur_beside_the_frame_is_never_nan():
+    rows, columns = np.mgrid[:40, :40]
+    disc = (np.hypot(rows - 38, columns - 2) < 15).astype(float)
+    widths = analysis.border_widths(disc, disc)
+    assert len(widths) > 5 and np.isfinite(widths).all() and np.median(widths) < 1.2
+
+
 def test_skin_like_colours():
     skin, dark_skin, wood = (224, 172, 136), (96, 62, 48), (165, 115, 75)
     sky, leaf, white, grey = (120, 170, 240), (60, 140, 50), (255, 255, 255), (90, 90, 90)
@@ -165,24 +172,23 @@ def test_thresholds():
     assert scores.tolist() == [1, 1, 0]
 
 
-def test_bootstrap_interval_holds_the_mean_and_is_repeatable():
-    values = np.random.default_rng(1).normal(0.9, 0.05, 50)
-    mean, low, high = analysis.bootstrap_interval(values)
-    assert low < mean < high and high - low == pytest.approx(4 * 0.05 / 50**0.5, rel=0.3)
-    assert (mean, low, high) == analysis.bootstrap_interval(values)
-    assert np.isnan(analysis.bootstrap_interval([0.5])[1])
-    with pytest.raises(ValueError, match="empty"):
-        analysis.bootstrap_interval([])
-
-
 def test_slices_by_word_and_by_number():
     table = pd.DataFrame({"dice": np.linspace(0.5, 1, 12), "hat": ["yes", "no"] * 6, "share": np.arange(12.0)})
     by_word = analysis.slices(table, "hat")
     assert by_word.index.tolist() == ["no", "yes"] and by_word["n"].tolist() == [6, 6]
     by_number = analysis.slices(table, "share")
+    assert (by_number["low"] <= by_number["mean"]).all() and (by_number["mean"] <= by_number["high"]).all()
     assert by_number["n"].tolist() == [4, 4, 4] and by_number["mean"].is_monotonic_increasing
     with pytest.raises(ValueError, match="no column 'pose'"):
         analysis.slices(table, "pose")
+
+
+def test_intervals_draw_persons_not_photos():
+    table = pd.DataFrame({"dice": [0.8, 0.8, 0.9, 0.9], "light": "soft"})
+    alone = analysis.slices(table, "light")
+    paired = analysis.slices(table.assign(seed=[1, 1, 2, 2]), "light")
+    assert alone["n"].item() == 4 and paired["n"].item() == 2
+    assert paired["low"].item() < alone["low"].item() and paired["mean"].item() == pytest.approx(0.85)
 
 
 def test_person_probability_of_classes():
