@@ -17,12 +17,14 @@ def soft_noise(rng, sigma):
     return (total - total.min()) / np.ptp(total)
 
 
-def paint(kind, rng, colours, sitter=None):
-    """A backdrop float [H, W, 3]. colours: five linear RGB; sitter: (rgb [H, W, 3], alpha [H, W]) of another person."""
+def paint(kind, rng, colours, sitter=None, person=None):
+    """A backdrop float [H, W, 3]. colours: five linear RGB; sitter: (rgb [H, W, 3], alpha [H, W]) of another person.
+    person: alpha [H, W] of who stands in front, so that a picture or bust is hung where it is seen.
+    """
     y, x = np.mgrid[0:HEIGHT, 0:WIDTH].astype(float)
     colours = np.array(colours, float)
     if kind in ("framed portrait", "bust"):
-        return np.clip(PAINTERS[kind](x, y, rng, colours, sitter), 0, None)
+        return np.clip(PAINTERS[kind](x, y, rng, colours, sitter, person), 0, None)
     return np.clip(PAINTERS[kind](x, y, rng, colours), 0, None)
 
 
@@ -160,16 +162,25 @@ def _shrunk(array, factor):
     return zoom(array, (factor, factor) + (1,) * (array.ndim - 2), order=1)
 
 
-def framed_portrait(x, y, rng, colours, sitter):
+def _least_hidden(rng, person, h, w, lefts, tops):
+    """Of twelve random places for an h x w thing, the one where the person in front hides least of it."""
+    places = [(int(rng.uniform(*tops)), int(rng.uniform(*lefts[i % 2]))) for i in range(12)]
+
+    def seen(place):
+        top, left = max(place[0], 0), max(place[1], 0)
+        return (1 - person[top:place[0] + h, left:place[1] + w]).sum()
+    return max(places, key=seen)
+
+
+def framed_portrait(x, y, rng, colours, sitter, person):
     """A picture of somebody else on the wall, beside the head."""
     image = plain(x, y, rng, colours[3:] if len(colours) > 3 else colours)
     rgb, alpha = sitter
-    factor = rng.uniform(0.30, 0.38)
+    factor = rng.uniform(0.28, 0.36)
     ground = np.array(colours[4]) * 0.7 + 0.03
     picture = _shrunk(np.clip(rgb + ground * (1 - alpha[..., None]), 0, 2), factor)
     h, w = picture.shape[:2]
-    top = int(rng.uniform(4, 40))
-    left = int(rng.uniform(-6, 8)) if rng.random() < 0.5 else int(WIDTH - w - rng.uniform(-6, 8))
+    top, left = _least_hidden(rng, person, h, w, ((-8, 10), (WIDTH - w - 10, WIDTH - w + 8)), (8, 60))
     border = int(rng.integers(4, 8))
     frame = np.ones((h + 2 * border, w + 2 * border, 3)) * np.array(((0.25, 0.14, 0.05), (0.03, 0.03, 0.03), (0.5, 0.4, 0.2))[rng.integers(3)])
     frame[:2], frame[:, :2] = frame[:2] * 1.6, frame[:, :2] * 1.6
@@ -180,7 +191,7 @@ def framed_portrait(x, y, rng, colours, sitter):
     return gaussian_filter(image, (0.7, 0.7, 0))
 
 
-def bust(x, y, rng, colours, sitter):
+def bust(x, y, rng, colours, sitter, person):
     """A stone bust of somebody else on a shelf behind the shoulder."""
     image = studio(x, y, rng, colours[3:] if len(colours) > 4 else colours)
     rgb, alpha = sitter
@@ -192,8 +203,8 @@ def bust(x, y, rng, colours, sitter):
     picture, cover = _shrunk(stone * alpha[..., None], factor), np.clip(_shrunk(alpha, factor), 0, 1)
     picture = picture / np.maximum(cover, 1e-3)[..., None]
     h, w = cover.shape
-    top = int(rng.uniform(10, 50))
-    left = int(rng.uniform(-0.42, -0.25) * w) if rng.random() < 0.5 else int(WIDTH - w * rng.uniform(0.58, 0.75))
+    sides = ((-0.38 * w, -0.22 * w), (WIDTH - 0.78 * w, WIDTH - 0.62 * w))
+    top, left = _least_hidden(rng, person, h, w, sides, (10, 60))
     _paste(image, picture, cover, top, left)
     image[top + h:top + h + 9] = np.array((0.2, 0.12, 0.07))
     image[top + h + 9:] *= 0.6

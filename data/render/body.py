@@ -216,8 +216,10 @@ class Body:
         edge = piecewise(azimuth, [(0, m.lip[2] + 0.03), (20, m.lip[2] + 0.010), (35, m.lip[2] - 0.004),
                                    (55, m.lip[2] + 0.006), (72, m.ear_bottom + 0.012), (86, m.ear_bottom + 0.02),
                                    (95, m.ear_bottom + 0.004)])
+        # the nose sliders also move the groove under the nose, where a moustache does grow
+        clear_of_nose = (self.nose < 0.35) | ((z < m.nose[2] - 0.013) & (self.nose < 0.8))
         full = (smoothstep(edge - z, -0.002, 0.008) * smoothstep(z - (m.chin[2] - 0.034), -0.004, 0.008)
-                * (azimuth < 96) * (self.ears < 0.3) * (self.lips < 0.15) * (self.nose < 0.35) * self.is_head
+                * (azimuth < 96) * (self.ears < 0.3) * (self.lips < 0.15) * clear_of_nose * self.is_head
                 * (points[:, 1] < m.ear[1] - 0.002))
         full *= np.where((side < 0.75 * m.lip_half_width) & (z < m.lip_bottom + 0.001) & (z > m.lip_bottom - 0.012)
                          & (side > 0.006), 0.7, 1)

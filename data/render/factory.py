@@ -39,6 +39,8 @@ def render_all(jobs, work, workers):
     # a fresh process every 25 people gives back what Blender keeps
     with context.Pool(workers, quiet, (pathlib.Path(work),), maxtasksperchild=25) as pool:
         for done, (seed, seconds) in enumerate(pool.imap_unordered(render_seed, todo), 1):
+            if seconds is None:     # another run was faster
+                continue
             spent.append(seconds)
             left = (time.time() - start) / done * (len(todo) - done) / 60
             print(f"{done:4d}/{len(todo)}  seed {seed:6d}  {seconds:5.1f} CPU s  (mean {np.mean(spent):.1f}, "

@@ -65,8 +65,9 @@ def compose(persona, light, mask, background, distractor="none", sitter=None, va
     if sitter is not None:
         alpha = np.clip(sitter[0][..., 3].astype(np.float64), 0, 1)
         other = (sitter[0][..., :3].astype(np.float64), alpha)
-    backdrop = paint(kind, rng, colours, other) * tint
-    full = light[..., :3] + backdrop * (1 - np.clip(light[..., 3:4], 0, 1))
+    person = np.clip(light[..., 3], 0, 1)
+    backdrop = paint(kind, rng, colours, other, person) * tint
+    full = light[..., :3] + backdrop * (1 - person[..., None])
     picture = tone_map(full * persona["exposure"])
     y, x = np.mgrid[-1:1:HEIGHT * 1j, -1:1:WIDTH * 1j]
     picture = picture * (1 - 0.10 * (x * x + y * y))[..., None]      # the lens darkens the corners

@@ -82,7 +82,9 @@ def place_camera(persona, body):
     yaw, pitch, distance = persona["camera_yaw"], persona["camera_pitch"], persona["distance"]
     direction = np.array([math.sin(yaw) * math.cos(pitch), -math.cos(yaw) * math.cos(pitch), math.sin(pitch)])
     right = np.array([math.cos(yaw), math.sin(yaw), 0])
-    target = face + persona["shift_x"] * height * right - np.array([0, 0, persona["shift_y"] * height])
+    # in a profile the skull lies to one side of the face: bring both into view
+    aside = persona["shift_x"] - (0.3 * math.sin(math.radians(persona["yaw"])) if persona["pose"] == "profile" else 0)
+    target = face + aside * height * right - np.array([0, 0, persona["shift_y"] * height])
     position = target + direction * distance
     data = bpy.data.cameras.new("camera")
     data.sensor_fit, data.clip_start = "VERTICAL", 0.05
