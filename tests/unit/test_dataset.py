@@ -30,7 +30,7 @@ def named(make_dataset, tmp_path, monkeypatch):
     return put
 
 
-# --- Faults: what is damaged, what the message must name, which question of the check-list fails ------------------------
+# --- Faults: what is damaged, what the message must name, which question of the check-list fails --------------------
 
 
 def photo_without_mask(root):
