@@ -115,8 +115,10 @@ def bench(name: str = "resnet34", size: tuple[int, int] = (320, 320), batch: int
     print(f"{name}, {size[0]} x {size[1]}, batch {batch}, {device_name()}, precision {mixed_precision(device)}")
     print(f"plain loop (float32, NCHW)   {result['plain_images_per_second']:7.1f} images/s")
     print(f"our step                     {result['ours_images_per_second']:7.1f} images/s")
-    print(f"ratio                        {result['ratio']:7.2f}   (with the data pipeline {result['ratio_with_data']:.2f})")
+    with_data = f"(with the data pipeline {result['ratio_with_data']:.2f})"
+    print(f"ratio                        {result['ratio']:7.2f}   {with_data}")
     print(f"waiting for data             {result['data_share']:7.1%} of a step")
     for dtype, peak in peaks.items():
-        print(f"share of the {dtype:8s} peak   {achieved / peak:7.1%}   ({peak / 1e9:.0f} GFLOP/s for a matrix product)")
+        matrix = f"({peak / 1e9:.0f} GFLOP/s for a matrix product)"
+        print(f"share of the {dtype:8s} peak   {achieved / peak:7.1%}   {matrix}")
     return result

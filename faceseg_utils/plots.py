@@ -123,7 +123,8 @@ def gallery(dataset, indices, columns: int = 6, opacity: float = 0.5, titles=Non
 
 def class_legend(axis, classes, palette) -> None:
     """Name the colours of the classes that are drawn, background left out."""
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=np.array(c) / 255, edgecolor=GREY, linewidth=0.5) for c in palette[1:]]
+    edge = {"edgecolor": GREY, "linewidth": 0.5}
+    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=np.array(c) / 255, **edge) for c in palette[1:]]
     axis.legend(handles, classes[1:], loc="center left", bbox_to_anchor=(1, 0.5))
 
 
@@ -149,7 +150,8 @@ def error_map(photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, opa
         raise ValueError(f"prediction is {prediction.shape} but target is {target.shape}: compare at the target's size")
     grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
     valid = target != 255
-    kind = np.where(valid & (target > 0) & (prediction == 0), 1, 0) + np.where(valid & (target == 0) & (prediction > 0), 2, 0)
+    missed, invented = (target > 0) & (prediction == 0), (target == 0) & (prediction > 0)
+    kind = (valid * (missed + 2 * invented)).astype(np.uint8)
     return blend(grey, kind, ((0, 0, 0), *ERROR_COLOURS), opacity)
 
 
@@ -160,13 +162,18 @@ def number_grids(grids, titles=(), cmap="Blues", limits=None, fmt="{:g}", cell: 
     """
     grids = [np.asarray(grid, float) for grid in grids]
     low, high = limits or (min(map(np.min, grids)), max(map(np.max, grids)))
-    widths, tallest = [grid.shape[1] for grid in grids], max(grid.shape[0] for grid in grids)
-    gap = 1.6  # cells between two grids
-    size = (min(WIDTH, (sum(widths) + gap * len(grids)) * cell), tallest * cell + 0.5)
-    figure, axes = plt.subplots(
-        1, len(grids), figsize=size, squeeze=False, width_ratios=widths, layout="constrained"
-    )
-    for axis, grid, title in zip(axes[0], grids, [*titles, *[""] * len(grids)], strict=False):
+    gap, rim, head = 0.35, 0.08, 0.32  # inches: between grids, around them, for the titles
+    wide, tall = sum(grid.shape[1] for grid in grids), max(grid.shape[0] for grid in grids)
+    cell = min(cell, (WIDTH - 2 * rim - gap * (len(grids) - 1)) / wide)
+    size = (wide * cell + gap * (len(grids) - 1) + 2 * rim, tall * cell + head + rim)
+    figure, left = plt.figure(figsize=size, layout="none"), rim
+    axes = []
+    for grid in grids:  # cells of one size in all grids, whatever their shape
+        height, width = grid.shape[0] * cell, grid.shape[1] * cell
+        bottom = rim + (tall * cell - height) / 2
+        axes.append(figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1])))
+        left += width + gap
+    for axis, grid, title in zip(axes, grids, [*titles, *[""] * len(grids)], strict=False):
         axis.imshow(grid, cmap=cmap, vmin=low, vmax=high)
         for (row, column), value in np.ndenumerate(grid):
             shade = plt.get_cmap(cmap)((value - low) / ((high - low) or 1))[:3]
@@ -174,4 +181,5 @@ def number_grids(grids, titles=(), cmap="Blues", limits=None, fmt="{:g}", cell: 
             axis.text(column, row, fmt.format(value), ha="center", va="center", color=ink, size=9)
         axis.set(title=title, xticks=[], yticks=[])
         axis.grid(False)
+        axis.spines[:].set_visible(False)
     return figure

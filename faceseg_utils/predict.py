@@ -105,9 +105,8 @@ def export_onnx(segmenter: Segmenter, path: str | Path) -> float:
     model = _WithNormalisation(segmenter).eval()
     photo = torch.randint(0, 256, (1, 3, *segmenter.card.size)).float()
     batch = {"photo": {0: "batch"}, "probability": {0: "batch"}}
-    torch.onnx.export(
-        model, (photo,), str(path), input_names=["photo"], output_names=["probability"], dynamic_axes=batch, dynamo=False
-    )
+    names = {"input_names": ["photo"], "output_names": ["probability"]}
+    torch.onnx.export(model, (photo,), str(path), dynamic_axes=batch, dynamo=False, **names)
     with torch.inference_mode():
         wanted = model(photo).numpy()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
