@@ -34,9 +34,10 @@ class Session:
         """
         if self.profile == "full":
             return replace(PRESETS["full"], **{"dataset": self.dataset, "view": self._view(), **changes})
-        epochs = 8 if self.dataset == "sample" else 2  # the sample has fewer photos; about as many steps for both
-        quick = {"dataset": self.dataset, "view": self._view(), "size": (128, 96), "epochs": epochs}
-        return replace(PRESETS["quick"], **{**quick, **changes})
+        quick = {"dataset": self.dataset, "view": self._view(), "size": (128, 96), **changes}
+        if "epochs" not in changes:  # about 2,000 photos to learn from, however few there are
+            quick["epochs"] = min(20, max(2, round(2000 / len(self.data("train")))))
+        return replace(PRESETS["quick"], **quick)
 
     def _view(self) -> str:
         return catalog.find(self.dataset)[0].default_view
