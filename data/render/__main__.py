@@ -31,7 +31,8 @@ def parse(arguments):
     parser.add_argument("--samples", type=int, default=portrait.SAMPLES, help="rays a pixel")
     parser.add_argument("--only-render", action="store_true", help="fill the cache, write no dataset")
     parser.add_argument("--only-write", action="store_true", help="write the dataset from the cache")
-    parser.add_argument("--sheet", help="write a contact sheet of the cached people to this picture, and stop")
+    parser.add_argument("--cull-sheet", help="write a contact sheet of the cached people to this picture, and stop")
+    parser.add_argument("--sheet", default="data/render/contact_sheet.jpg", help="48 random portraits of the dataset")
     return parser.parse_args(arguments)
 
 
@@ -40,9 +41,9 @@ def main(arguments=None):
     work = pathlib.Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
     seeds = list(range(options.seed, options.seed + options.count))
-    if options.sheet:
+    if options.cull_sheet:
         seeds = [seed for seed in seeds if dataset.cache_path(work, seed).exists()]
-        dataset.contact_sheet([preview((seed, work)) for seed in seeds], options.sheet, scale=1.0)
+        dataset.contact_sheet([preview((seed, work)) for seed in seeds], options.cull_sheet, scale=1.0)
         print(" ".join(map(str, seeds)))
         return
     out_of = dataset.culled()
@@ -52,6 +53,7 @@ def main(arguments=None):
     if not options.only_render:
         kept = [seed for seed in seeds if seed not in out_of and dataset.cache_path(work, seed).exists()]
         count = dataset.write(work, options.out, kept)
+        dataset.random_sheet(options.out, options.sheet)
         print(f"{count} portraits of {len(kept)} people kept are in {options.out}")
 
 

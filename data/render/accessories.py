@@ -143,7 +143,8 @@ def add_headwear(body, headwear):
         _add_shell(body, shell.rows(line, 16, swell), wrap)
     else:
         cloth = fabric("felt", headwear["rgb"], "plain")
-        crown = 0.006 + (0.014 * np.sin(np.pi * t) if kind == "cap" else 0.028 * smoothstep(t, 0.1, 0.75) * (1 - 0.5 * t ** 6))
+        round_top, flat_top = 0.014 * np.sin(np.pi * t), 0.028 * smoothstep(t, 0.1, 0.75) * (1 - 0.5 * t ** 6)
+        crown = 0.006 + (round_top if kind == "cap" else flat_top)
         rows = shell.rows(line, 16, crown)
         _add_shell(body, rows, cloth)
         if kind == "cap":
@@ -169,7 +170,8 @@ def _brim(body, shell, rows, headwear, cloth):
     """A flat brim all around, and a ribbon above it."""
     out = HeadShell.direction(shell.azimuth, np.zeros(AROUND))
     wave = 0.008 * np.cos(2 * shell.azimuth)
-    brim = np.stack([rows[0] + out * headwear["brim"] * t + xyz(0, 0, wave * t - 0.012 * t) for t in np.linspace(0, 1, 6)])
+    brim = np.stack([rows[0] + out * headwear["brim"] * t + xyz(0, 0, wave * t - 0.012 * t)
+                     for t in np.linspace(0, 1, 6)])
     _add_shell(body, brim, cloth, thickness=0.003)
     ribbon = rows[:4] + out[None] * 0.0025
     _add_shell(body, ribbon, plain_material("ribbon", headwear["second"], "headwear", 0.6), thickness=0.001)

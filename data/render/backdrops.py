@@ -58,7 +58,10 @@ def room(x, y, rng, colours):
         w, h = rng.uniform(0.08, 0.4) * WIDTH, rng.uniform(0.08, 0.5) * HEIGHT
         box = (x > x0) & (x < x0 + w) & (y > y0) & (y < y0 + h)
         window = rng.random() < 0.25
-        image[box] = np.array((1.7, 1.65, 1.5)) * rng.uniform(0.5, 1) if window else colours[rng.integers(5)] * rng.uniform(0.3, 1.3)
+        if window:
+            image[box] = np.array((1.7, 1.65, 1.5)) * rng.uniform(0.5, 1)
+        else:
+            image[box] = colours[rng.integers(5)] * rng.uniform(0.3, 1.3)
     return gaussian_filter(image, (*[rng.uniform(3, 7)] * 2, 0))
 
 
@@ -86,7 +89,8 @@ def foliage(x, y, rng, colours):
         a, b = rng.uniform(3, 11), rng.uniform(2, 6)
         window = np.s_[max(0, cy - 14):cy + 14, max(0, cx - 14):cx + 14]
         dx, dy = x[window] - cx, y[window] - cy
-        leaf = ((dx * np.cos(turn) + dy * np.sin(turn)) / a) ** 2 + ((dy * np.cos(turn) - dx * np.sin(turn)) / b) ** 2 < 1
+        along, across = dx * np.cos(turn) + dy * np.sin(turn), dy * np.cos(turn) - dx * np.sin(turn)
+        leaf = (along / a) ** 2 + (across / b) ** 2 < 1
         image[window][leaf] = green * rng.uniform(0.15, 1.7) * rng.uniform(0.8, 1.2, 3)
     return gaussian_filter(image, (*[rng.uniform(2, 3.5)] * 2, 0))
 
@@ -182,7 +186,8 @@ def framed_portrait(x, y, rng, colours, sitter, person):
     h, w = picture.shape[:2]
     top, left = _least_hidden(rng, person, h, w, ((-8, 10), (WIDTH - w - 10, WIDTH - w + 8)), (8, 60))
     border = int(rng.integers(4, 8))
-    frame = np.ones((h + 2 * border, w + 2 * border, 3)) * np.array(((0.25, 0.14, 0.05), (0.03, 0.03, 0.03), (0.5, 0.4, 0.2))[rng.integers(3)])
+    moulding = ((0.25, 0.14, 0.05), (0.03, 0.03, 0.03), (0.5, 0.4, 0.2))[rng.integers(3)]
+    frame = np.ones((h + 2 * border, w + 2 * border, 3)) * np.array(moulding)
     frame[:2], frame[:, :2] = frame[:2] * 1.6, frame[:, :2] * 1.6
     frame[border:-border, border:-border] = picture
     shadow = gaussian_filter(np.pad(np.full(frame.shape[:2], 0.5), 8), 4)

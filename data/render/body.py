@@ -204,7 +204,8 @@ class Body:
         ragged = gaussian_filter(rng.normal(0, 1, (64, 64)), 1.2) * 2
         cell = (np.abs(points[:, [0, 2]]) * 900).astype(int) % 64
         above = points[:, 2] - self.hairline_height(points, persona["recede"]) + 0.002 * ragged[cell[:, 0], cell[:, 1]]
-        scalp = smoothstep(above, -0.003, 0.006) * self.is_head * (self.ears < 0.3) * (1 - smoothstep(self.lips, 0.1, 0.5))
+        scalp = (smoothstep(above, -0.003, 0.006) * self.is_head * (self.ears < 0.3)
+                 * (1 - smoothstep(self.lips, 0.1, 0.5)))
         if persona["bald"]:
             crown = np.linalg.norm((points - [0, m.centre[1] + 0.01, m.top]) / np.array([0.075, 0.10, 0.055]), axis=1)
             scalp *= 1 - persona["bald"] * (1 - smoothstep(crown, 0.85, 1.15))

@@ -43,43 +43,42 @@ class Appearance(NamedTuple):
 
     seed: int
     split: str
-    variant: int            # 0, 1 as rendered; 2, 3 mirrored, before other backdrops
+    variant: int            # 0, 1 as rendered; 2, 3 mirrored; 4, 5 as rendered; each two before another backdrop
     background: str
     distractor: str
     paired: bool
 
     @property
     def mirrored(self):
-        return self.variant >= 2
+        return self.variant // 2 % 2 == 1
 
 
 def plan(seeds, train=TRAIN, validation=VALIDATION, pairs=PAIRS):
     """Who goes where: a list of Appearance in the order of the ids.
 
     A fifth of the seeds are candidates for validation. Where enough people are rendered, `pairs` of them are
-    shown twice, without and with a distractor, everybody else once. Where fewer are, people are shown up to four
-    times: without and with a distractor, then mirrored, without and with another one.
+    shown twice, without and with a distractor, everybody else once. Where fewer are, people are shown more often:
+    without and with a distractor, mirrored, before another backdrop, then both again with a distractor.
     """
     chosen = []
     for split, places, mine in (("train", train, [s for s in seeds if s % 5]),
                                 ("val", validation, [s for s in seeds if s % 5 == 0])):
-        rounds = [mine[:places - pairs]]
+        rounds = {0: mine[:places - pairs]}     # variant: the people who are shown so
         if len(mine) >= places - pairs:
-            rounds.append(rounds[0][::max(1, len(rounds[0]) // pairs)][:pairs])
+            rounds[1] = rounds[0][::max(1, len(mine) // pairs)][:pairs]
         else:
-            for _ in range(3):
-                rounds.append(mine[:places - sum(map(len, rounds))])
+            for variant in (1, 2, 4, 3, 5):
+                rounds[variant] = mine[:places - sum(map(len, rounds.values()))]
         kinds = itertools.cycle(sampler.DISTRACTORS)
-        for variant, people in enumerate(rounds):
+        for variant, people in rounds.items():
             for seed in people:
                 p = sampler.persona(seed)
-                partners = rounds[variant ^ 1] if variant ^ 1 < len(rounds) else []
-                paired, distractor = seed in partners, p["distractor"]
+                paired, distractor = seed in rounds.get(variant ^ 1, []), p["distractor"]
                 if paired or variant > 0:
                     distractor = next(kinds) if variant % 2 else "none"
                 background = p["background"]
                 if variant >= 2:
-                    shift = 3 + sampler.BACKGROUNDS.index(background)
+                    shift = 3 * (variant // 2) + sampler.BACKGROUNDS.index(background)
                     background = sampler.BACKGROUNDS[shift % len(sampler.BACKGROUNDS)]
                 chosen.append(Appearance(seed, split, variant, background, distractor, paired))
     return sorted(chosen)
@@ -117,7 +116,8 @@ def record(p, look, name, pair):
     """A row of portraits.csv."""
     tone, side = p["skin_tone"], -1 if look.mirrored else 1
     return dict(
-        id=name, seed=p["seed"], split=look.split, sex=p["sex"], age=round(p["age"]), age_group=p["age_group"], **p["ancestry"],
+        id=name, seed=p["seed"], split=look.split, sex=p["sex"], age=round(p["age"]),
+        age_group=p["age_group"], **p["ancestry"],
         skin_tone=tone, skin_group=("light", "medium", "dark")[(tone - 1) // 2],
         hair_style="covered" if p["headwear"]["kind"] == "headscarf" else p["hair_style"], hair_colour=p["hair_colour"],
         facial_hair=p["facial_hair"], glasses=p["glasses"]["kind"], headwear=p["headwear"]["kind"],
@@ -138,3 +138,11 @@ def contact_sheet(pairs, path, columns=8, quality=85, scale=0.5):
     picture = Image.fromarray(sheet)
     size = (int(picture.width * scale), int(picture.height * scale))
     picture.resize(size, Image.Resampling.LANCZOS).save(path, quality=quality)
+
+
+def random_sheet(out, path, count=48):
+    """A contact sheet of `count` random portraits of the written dataset."""
+    names = sorted(file.stem for file in (pathlib.Path(out) / "images").glob("*.jpg"))
+    chosen = np.random.default_rng(0).choice(names, min(count, len(names)), replace=False)
+    contact_sheet([(np.asarray(Image.open(pathlib.Path(out) / "images" / f"{name}.jpg")),
+                    np.asarray(Image.open(pathlib.Path(out) / "masks" / f"{name}.png"))) for name in chosen], path, 12)

@@ -22,7 +22,8 @@ def add_lashes(body, persona, rng):
             i = np.minimum(u.astype(int), len(roots) - 2)
             f = (u - i)[:, None]
             a = roots[i] * (1 - f) + roots[i + 1] * f
-            b = a + (tips[i] * (1 - f) + tips[i + 1] * f - a) * reach * persona["lashes"] * rng.uniform(0.7, 1.1, (count, 1))
+            length = reach * persona["lashes"] * rng.uniform(0.7, 1.1, (count, 1))
+            b = a + (tips[i] * (1 - f) + tips[i + 1] * f - a) * length
             bend = np.array([0, 0, -0.0005 if strip == "2" else 0.0003])
             add_strands("lashes", np.stack([a, (a + b) / 2 + bend, b], 1), 0.00016, material, 0.3)
 

@@ -213,7 +213,8 @@ class Barber:
         rng, m = self.rng, self.m
         knot = np.array([0, m.centre[1] + 0.095, m.eye[2] + 0.035])
         n, side = 2600, (1.0 if self.persona["part"] > 0 else -1.0)
-        path = np.array([[0, 0, 0], [0.02 * side, 0.03, 0.005], [0.045 * side, 0.025, -0.04], [0.07 * side, -0.005, -0.10],
+        path = np.array([[0, 0, 0], [0.02 * side, 0.03, 0.005], [0.045 * side, 0.025, -0.04],
+                         [0.07 * side, -0.005, -0.10],
                          [0.085 * side, -0.06, -0.155], [0.09 * side, -0.12, -0.20], [0.088 * side, -0.135, -0.27]])
         t = np.linspace(0, 1, 12)
         spine = np.stack([np.interp(t, np.linspace(0, 1, len(path)), path[:, i]) for i in range(3)], 1)

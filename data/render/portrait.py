@@ -54,11 +54,10 @@ def compose(persona, light, mask, background, distractor="none", sitter=None, va
     rng = np.random.default_rng([persona["seed"], 2, variant])
     light = light.astype(np.float64)
     kind, colours = background, persona["backdrop_colours"]
-    if variant >= 2:
-        colours = [colour[::-1] for colour in colours]          # another hue
+    colours = [np.roll(colour, variant // 2).tolist() for colour in colours]        # another hue for another look
     tint = np.array(BACKDROP_LIGHT.get(persona["light"], (1, 1, 1)))
     if distractor != "none":
-        kind, colours = distractor, own_colours(light, mask) + colours[3:]
+        kind, colours = distractor, [*own_colours(light, mask), *colours[3:]]
     if kind in ("skin wall", "echo"):
         tint = np.ones(3)           # these colours were measured under the light of the scene
     other = None

@@ -125,7 +125,8 @@ def _colours(p, rng, tone):
 def _hair(p, rng):
     curly = p["ancestry"]["african"] > 0.5
     style = pick(STYLES[p["sex"], "curly" if curly else "straight"], even(p["seed"], "style"))
-    p.update(part=float(rng.uniform(0.008, 0.03) * rng.choice([-1, 1])), quiff=float(rng.uniform(0, 0.7)), comb="swept", lift=0.7,
+    p.update(part=float(rng.uniform(0.008, 0.03) * rng.choice([-1, 1])),
+             quiff=float(rng.uniform(0, 0.7)), comb="swept", lift=0.7,
              side_length=float(rng.uniform(0.008, 0.013)), recede=0.0, bald=0.0, scalp_tint=0.7,
              length_factor=float(rng.uniform(0.8, 1.1)), hairline=float(rng.uniform(0.56, 0.64)),
              hair_spread=float(rng.uniform(0.1, 0.28)), curl=0.0, curl_turns=float(rng.uniform(1.5, 4)))
@@ -165,7 +166,8 @@ def _face(p, rng):
     expression = pick(EXPRESSIONS, even(seed, "expression"))
     p.update(facial_hair=beard, stubble=float(stubble), beard_length=float(rng.uniform(0.006, 0.012)),
              expression=expression, expression_units=expression_units(expression, rng),
-             wrinkles=float(np.clip((age - 38) / 42, 0, 1)), under_eye=float(rng.uniform(0.15, 0.4) + max(0, age - 50) / 140),
+             wrinkles=float(np.clip((age - 38) / 42, 0, 1)),
+             under_eye=float(rng.uniform(0.15, 0.4) + max(0, age - 50) / 140),
              blush=float(rng.uniform(0.25, 0.6)), roughness=float(rng.uniform(0.45, 0.58)),
              freckles=float(rng.uniform(0.4, 0.9)) if p["light_haired"] and rng.random() < 0.25 else 0.0,
              lip_strength=float(rng.uniform(0.4, 0.6) if male else rng.uniform(0.5, 0.9)),
@@ -195,7 +197,8 @@ def _wear(p, rng):
     p["headwear"] = dict(kind=kind, rgb=random_colour(rng, 0.06, 0.6), second=random_colour(rng, 0.03, 0.5),
                          brim=float(rng.uniform(0.045, 0.07)))
     if kind != "none":      # what fits under a hat
-        p["hair_style"] = {"afro": "short", "slick": "short", "bangs": "long", "balding": "buzz"}.get(p["hair_style"], p["hair_style"])
+        flatter = {"afro": "short", "slick": "short", "bangs": "long", "balding": "buzz"}
+        p["hair_style"] = flatter.get(p["hair_style"], p["hair_style"])
         p.update(bald=0.0, recede=0.0)
         if p["hair_style"] in ("bun", "ponytail") or kind == "headscarf":
             p["hair_style"] = "short" if kind != "headscarf" else "shaved"
@@ -207,7 +210,8 @@ def _wear(p, rng):
 
 def _clothes(seed, rng):
     """Name of the outfit, its layers, the name of its pattern."""
-    cut = pick(["crew neck", "shirt", "v-neck", "crew neck", "jacket", "turtleneck", "crew neck", "shirt"], even(seed, "cut"))
+    cuts = ["crew neck", "shirt", "v-neck", "crew neck", "jacket", "turtleneck", "crew neck", "shirt"]
+    cut = pick(cuts, even(seed, "cut"))
     pattern = "plain" if cut == "turtleneck" else pick(PATTERNS, even(seed, "pattern"))
     colour = random_colour(rng)
     top = dict(colour=colour, second=random_colour(rng), pattern=pattern, rate=float(rng.uniform(140, 380)),
@@ -215,15 +219,16 @@ def _clothes(seed, rng):
     if cut == "v-neck":
         top.update(v_depth=float(rng.uniform(0.02, 0.06)), v_width=float(rng.uniform(0.05, 0.08)))
     if cut == "shirt":
-        top.update(collar=float(rng.uniform(0.020, 0.026)), front=-0.018, back=0.036, v_depth=float(rng.uniform(0.02, 0.05)),
-                   v_width=0.028, collar_gap=float(rng.uniform(14, 24)))
+        top.update(collar=float(rng.uniform(0.020, 0.026)), front=-0.018, back=0.036,
+                   v_depth=float(rng.uniform(0.02, 0.05)), v_width=0.028, collar_gap=float(rng.uniform(14, 24)))
     if cut == "turtleneck":
         top.update(front=0.03, back=0.055)
     layers = [top]
     if cut == "jacket":
         outer = random_colour(rng, 0.02, 0.5)
-        layers.append(dict(colour=outer, second=outer, pattern="plain", rate=1.0, offset=0.015, front=-0.005, back=0.030,
-                           opening=float(rng.uniform(0.05, 0.09)), opening_end=float(rng.uniform(0.25, 0.34))))
+        layers.append(dict(colour=outer, second=outer, pattern="plain", rate=1.0, offset=0.015, front=-0.005,
+                           back=0.030, opening=float(rng.uniform(0.05, 0.09)),
+                           opening_end=float(rng.uniform(0.25, 0.34))))
     return cut, layers, pattern
 
 
@@ -231,7 +236,9 @@ def _pose(p, rng):
     """Frontal to 12 degrees, three-quarter to 45, profile to 68; the body turns with the head, less so."""
     u, side = even(p["seed"], "pose"), 1 if even(p["seed"], "side") < 0.5 else -1
     turn = even(p["seed"], "turn")
-    pose, yaw = ("frontal", 12 * turn) if u < 0.45 else ("three-quarter", 15 + 30 * turn) if u < 0.84 else ("profile", 47 + 20 * turn)
+    pose, least, range_ = (("frontal", 0, 12) if u < 0.45 else ("three-quarter", 15, 30) if u < 0.84
+                           else ("profile", 47, 20))
+    yaw = least + range_ * turn
     yaw = np.radians(side * yaw)
     head_yaw = float(0.5 * yaw + rng.normal(0, 0.03))
     camera_yaw = float(head_yaw - yaw)
@@ -256,6 +263,6 @@ def _scene(p, rng):
     p["background"] = pick(BACKGROUNDS, even(seed, "background"))
     p["distractor"] = pick(DISTRACTORS, even(seed, "distractor_kind")) if even(seed, "distractor") < 0.23 else "none"
     base = np.array(random_colour(rng, 0.06, 0.6))
-    p["backdrop_colours"] = [tuple(np.clip(base * rng.uniform(0.3, 1.4) * rng.uniform(0.7, 1.3, 3) + 0.02, 0, 1).tolist())
-                             for _ in range(5)]
+    shades = [base * rng.uniform(0.3, 1.4) * rng.uniform(0.7, 1.3, 3) + 0.02 for _ in range(5)]
+    p["backdrop_colours"] = [tuple(np.clip(shade, 0, 1).tolist()) for shade in shades]
     p["exposure"] = float(rng.uniform(1.0, 1.2))

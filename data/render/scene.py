@@ -30,7 +30,8 @@ def light_up(persona, face, rng):
     darkness = max(0.0, (persona["skin_tone"] - 3) / 3)     # a photographer opens up for darker skin
     energy *= rng.uniform(0.9, 1.15) * (1 + 0.55 * darkness)
     side, camera = persona["light_side"], persona["camera_yaw"]
-    around = {"window": rng.uniform(1.0, 1.35), "hard": rng.uniform(0.5, 0.95)}.get(persona["light"], rng.uniform(0.35, 0.9))
+    angles = {"window": rng.uniform(1.0, 1.35), "hard": rng.uniform(0.5, 0.95)}
+    around = angles.get(persona["light"], rng.uniform(0.35, 0.9))
     _area_light(face, camera + side * around, elevation + rng.uniform(-0.1, 0.15), energy, size, key_tint)
     _area_light(face, camera - side * 0.12, 0.22, 2.2 if persona["light"] == "dim" else 4.0, 0.22, (1, 1, 1))
     if fill:
@@ -113,7 +114,8 @@ def shoot(seed, samples, threads):
     scene.cycles_curves.shape = "RIBBONS"
     render.threads_mode, render.threads = "FIXED", threads
     render.film_transparent = True
-    render.resolution_x, render.resolution_y, render.resolution_percentage = WIDTH * OVERSAMPLE, HEIGHT * OVERSAMPLE, 100
+    render.resolution_x, render.resolution_y = WIDTH * OVERSAMPLE, HEIGHT * OVERSAMPLE
+    render.resolution_percentage = 100
     render.image_settings.file_format = "OPEN_EXR_MULTILAYER"
     render.image_settings.color_depth, render.image_settings.exr_codec = "16", "ZIP"
     for name in labels.PASSES:
