@@ -19,6 +19,19 @@ from faceseg_utils import catalog
 
 SCORES = ("dice", "iou", "boundary_f1", "report_dice")
 FACTS = ("best_epoch", "minutes", "device", "precision", "torch", "revision", "dataset_digest")
+SHOWN = (
+    "model",
+    "pretrained",
+    "dataset",
+    "size",
+    "augment",
+    "loss",
+    "batch_size",
+    "learning_rate",
+    "epochs",
+    "limit",
+    "seed",
+)
 TOLERANCE = 2e-6  # the files keep six decimals
 
 
@@ -58,9 +71,7 @@ class Run:
             folder=folder,
             config=_read(folder / "config.json"),
             metrics=_read(folder / "metrics.csv"),
-            val_scores=_read(folder / "val_scores.csv").set_index("id")
-            if finished
-            else pd.DataFrame(columns=SCORES),
+            val_scores=_read(folder / "val_scores.csv").set_index("id") if finished else pd.DataFrame(columns=SCORES),
             summary=_read(folder / "summary.json") if finished else {},
         )
 
@@ -71,9 +82,7 @@ class Run:
 
     def row(self) -> dict:
         """The run as one row of the log: its configuration, its scores, and where they come from."""
-        config = {
-            name: "x".join(map(str, v)) if isinstance(v, list) else v for name, v in self.config.items()
-        }
+        config = {name: "x".join(map(str, v)) if isinstance(v, list) else v for name, v in self.config.items()}
         facts = {name: self.summary.get(name) for name in (*SCORES, *FACTS)}
         return {"run": self.id, **config, **facts, "val_photos": len(self.val_scores)}
 
@@ -85,9 +94,7 @@ def _read(path: Path):
         return pd.read_csv(path, dtype={"id": str})
     except (ValueError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(
-            f"{path}: cannot be read ({reason}); take it from the repository, or train again"
-        ) from None
+        raise ValueError(f"{path}: cannot be read ({reason}); take it from the repository, or train again") from None
 
 
 class ExperimentLog:
@@ -170,9 +177,7 @@ def bootstrap_mean(scores, draws: int = 10_000, seed: int = 0, level: float = 0.
     """
     scores = np.asarray(scores, float)
     if scores.ndim != 1 or not len(scores) or not np.isfinite(scores).all():
-        raise ValueError(
-            f"scores of shape {scores.shape}: expected a list of numbers, one a photo, without NaN"
-        )
+        raise ValueError(f"scores of shape {scores.shape}: expected a list of numbers, one a photo, without NaN")
     drawn = np.random.default_rng(seed).integers(0, len(scores), size=(draws, len(scores)), dtype=np.int32)
     means = scores[drawn].mean(axis=1)  # [draws]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -195,9 +200,7 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, level: float = 0.
         b = b.loc[a.index]
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
-        raise ValueError(
-            f"a has {a.shape} scores, b has {b.shape}: a paired comparison needs the same photos"
-        )
+        raise ValueError(f"a has {a.shape} scores, b has {b.shape}: a paired comparison needs the same photos")
     return bootstrap_mean(b - a, draws, seed, level)
 
 
@@ -207,9 +210,7 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, level: float = 0.
 def check(run: Run) -> list[str]:
     """What is wrong with a run of record: one line a problem, an empty list if it is whole and agrees with itself."""
     if not run.finished:
-        return [
-            "not finished: summary.json and val_scores.csv are written at the end; go on with resume=True"
-        ]
+        return ["not finished: summary.json and val_scores.csv are written at the end; go on with resume=True"]
     try:
         return [*_check_config(run), *_check_epochs(run), *_check_scores(run), *_check_origin(run)]
     except (KeyError, TypeError) as error:
@@ -237,9 +238,7 @@ def _check_epochs(run: Run) -> list[str]:
         problems.append("metrics.csv holds a loss or Dice that is no number")
     best = summary["best_epoch"]
     if best not in monitored.index or monitored[best] < monitored.max() - TOLERANCE:
-        problems.append(
-            f"best epoch {best} is not the best in metrics.csv: that is epoch {monitored.idxmax()}"
-        )
+        problems.append(f"best epoch {best} is not the best in metrics.csv: that is epoch {monitored.idxmax()}")
     elif not run.config["holdout"] and abs(monitored[best] - summary["dice"]) > TOLERANCE:
         problems.append(
             f"metrics.csv has Dice {monitored[best]:.6f} for the best epoch, summary.json {summary['dice']}"
@@ -254,9 +253,7 @@ def _check_epochs(run: Run) -> list[str]:
 def _check_scores(run: Run) -> list[str]:
     scores, summary, problems = run.val_scores, run.summary, []
     if len(scores) != summary["photos"]["val"] or not scores.index.is_unique:
-        problems.append(
-            f"val_scores.csv has {scores.index.nunique()} photos, summary.json {summary['photos']['val']}"
-        )
+        problems.append(f"val_scores.csv has {scores.index.nunique()} photos, summary.json {summary['photos']['val']}")
     person = run.config["view"] == "person"
     for name in SCORES if person else SCORES[:3]:
         if not scores[name].between(0, 1).all():
@@ -266,9 +263,7 @@ def _check_scores(run: Run) -> list[str]:
                 f"{name}: val_scores.csv has the mean {scores[name].mean():.6f}, summary.json {summary[name]}"
             )
     if person and (scores["iou"] - scores["dice"] / (2 - scores["dice"])).abs().max() > 5 * TOLERANCE:
-        problems.append(
-            "val_scores.csv: Dice and IoU of a photo contradict each other (IoU = Dice / (2 - Dice))"
-        )
+        problems.append("val_scores.csv: Dice and IoU of a photo contradict each other (IoU = Dice / (2 - Dice))")
     return problems
 
 
@@ -276,9 +271,7 @@ def _check_origin(run: Run) -> list[str]:
     problems, digest = [], run.summary["dataset_digest"]
     info = catalog.DATASETS.get(run.config["dataset"])
     if digest and (info is None or digest != info.digest):
-        problems.append(
-            f"dataset digest {digest[:12]}... is not that of '{run.config['dataset']}' in the catalog"
-        )
+        problems.append(f"dataset digest {digest[:12]}... is not that of '{run.config['dataset']}' in the catalog")
     if run.summary["revision"] in ("", "unknown") or not run.summary["device"]:
         problems.append("summary.json does not say which revision or device the run comes from")
     return problems
@@ -310,6 +303,6 @@ def main_check(folder: str | Path | None = None) -> int:
 def main_table(folder: str | Path | None = None) -> int:
     """`python -m faceseg_utils experiments`: the log as a table, best run first."""
     log = ExperimentLog(*([folder] if folder else []))
-    columns = [*log.changed, "dice", "iou", "boundary_f1", "minutes", "revision"]
+    columns = [name for name in log.changed if name in SHOWN] + ["dice", "iou", "boundary_f1", "minutes", "revision"]
     print(log.table[columns].sort_values("dice", ascending=False).to_string() if len(log) else "no runs yet")
     return 0
