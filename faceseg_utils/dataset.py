@@ -113,8 +113,8 @@ def list_items(info: catalog.DatasetInfo, root: Path, split: str) -> list[Item]:
 def _split_stems(info: catalog.DatasetInfo, root: Path, split: str, stems: list[str]) -> set[str]:
     if info.splits.get("train") != info.splits.get("val"):  # each split has folders of its own
         return set(stems)
-    if info.name == "sample":
-        table = metadata(root)
+    table = metadata(root)
+    if "split" in table:  # the sample has its own split, and so may a reader's folder
         if set(table.index) != set(stems):
             stray = sorted(set(table.index) ^ set(stems))[0]
             raise ValueError(f"{root / 'portraits.csv'}: '{stray}' is not both here and in images/; fetch both again")
