@@ -25,16 +25,18 @@ def _(learner):
     target = np.array([[0, 1, 0, 1], [1, 1, 255, 255]], np.uint8)
     right = np.array([[0, 0, 2, 1], [0, 1, 0, 0]])
     answer = as_array(learner(prediction.copy(), target.copy()))
-    expect(answer.shape == right.shape, f"The map should have the shape of the masks, {right.shape}, yours has {answer.shape}.")
+    expect(answer.shape == right.shape,
+           f"The map should have the shape of the masks, {right.shape}, yours has {answer.shape}.")  # fmt: skip
     answer = answer.astype(int)
     swapped = np.array([0, 2, 1])[right]
     wrong = {
-        "Missed and invented are swapped: missed (1) is where the target has a person and the prediction none.": swapped,
+        "Missed and invented are swapped: missed (1) is a person in the target and none in the prediction.": swapped,
         "Every error is 1: a missed pixel (1) and an invented one (2) are two kinds of error.": (right > 0).astype(int),
         "These are the pixels that are right; mark those that are wrong.": (prediction == target).astype(int),
     }
     _refuse(answer, wrong, right)
-    expect((answer[1, 2:] == 0).all(), "A pixel with the target 255 has no label: it is no error, whatever the prediction says.")
+    expect((answer[1, 2:] == 0).all(),
+           "A pixel with the target 255 has no label: it is no error, whatever the prediction says.")  # fmt: skip
     expect(np.array_equal(answer, right), f"For row 0 the map is {right[0].tolist()}, yours is {answer[0].tolist()}.")
     return "Missed is 1, invented is 2, and what has no label is no error."
 
@@ -47,7 +49,8 @@ def _(learner):
     distance = np.where(mask, inside, outside)
     right = distance <= 3
     band = as_array(learner(mask.copy(), 3))
-    expect(band.shape == mask.shape, f"The band should have the shape of the mask, {mask.shape}, yours has {band.shape}.")
+    expect(band.shape == mask.shape,
+           f"The band should have the shape of the mask, {mask.shape}, yours has {band.shape}.")  # fmt: skip
     if band.dtype != bool and set(np.unique(band)) - {0, 1}:
         raise Mistake("The band holds numbers other than 0 and 1: compare the distance with `width`.")
     wrong = {
@@ -57,9 +60,12 @@ def _(learner):
         "This is everything but the band: within `width` of the border means at most `width`.": ~right,
     }
     _refuse(band.astype(float), wrong, right)
-    square = ndimage.binary_dilation(mask, np.ones((3, 3)), 3) & ~ndimage.binary_erosion(mask, np.ones((3, 3)), 3, border_value=1)
-    expect(not np.array_equal(band, square), "The band is wider at slanted borders: growing by a square counts a diagonal step as 1.")
-    expect(not band[-1, 10:14].any(), "The band runs along the frame of the picture: a person cut off there has no border there.")
+    grown = ndimage.binary_dilation(mask, np.ones((3, 3)), 3)
+    square = grown & ~ndimage.binary_erosion(mask, np.ones((3, 3)), 3, border_value=1)
+    expect(not np.array_equal(band, square),
+           "The band is wider at slanted borders: growing by a square counts a diagonal step as 1.")  # fmt: skip
+    expect(not band[-1, 10:14].any(),
+           "The band runs along the frame of the picture: a person cut off there has no border there.")  # fmt: skip
     expect(np.array_equal(band.astype(bool), right),
            f"The band of width 3 has {right.sum()} pixels, yours {int(band.sum())}.")  # fmt: skip
     return "Both sides of the border, and none along the frame."
@@ -107,7 +113,7 @@ def _(learner):
     count = as_number(learner(prediction.copy(), target.copy()))
     wrong = {
         3: "This counts every piece of the prediction: the piece that lies on the person is no island.",
-        4: "A pixel that touches at a corner counts as a piece of its own: give `ndimage.label` a 3 x 3 structure of ones.",
+        4: "A pixel that touches at a corner counts as a piece of its own: label with a 3 x 3 structure of ones.",
         5: "Two things: corners join as well (a 3 x 3 structure of ones), and the piece on the person is no island.",
         6: "This counts pieces of invented pixels: a bump that grows out of the person is no island.",
         int(prediction.sum() - target.sum()): "This counts invented pixels: count connected pieces.",
@@ -124,7 +130,7 @@ def _(learner):
     target = np.array([0, 1, 0, 0, 1, 1, 0, 255])
     right = np.array([0, 1 / 3, np.nan, 2 / 3])
     shares = as_array(learner(probability.copy(), target.copy(), 4))
-    expect(shares.shape != (5,), "There are five bins instead of four: a probability of exactly 1 belongs to the last bin.")
+    expect(shares.shape != (5,), "Five bins instead of four: a probability of exactly 1 belongs to the last bin.")
     expect(shares.shape == (4,), f"Four bins should give four shares, yours have shape {shares.shape}.")
     wrong = {
         "These are the mean probabilities: what the model said. Return the share of the pixels that are person.":
@@ -160,7 +166,7 @@ def _(learner):
         "This is the best score: return the threshold that reaches it.": mean.max(),
         "This is the position of the threshold in the list: return the threshold itself.": mean.argmax(),
         "This is the threshold with the lowest score: take the largest.": thresholds[mean.argmin()],
-        "This pools the pixels of all photos, so the large person decides: score each photo, then take the mean.": pooled,
+        "This pools the pixels of all photos, so the large person decides: take the mean of photos' scores.": pooled,
     }
     _refuse(np.array(answer), wrong, np.array(right))
     expect(np.isclose(answer, thresholds).any(), f"{answer:g} is none of the thresholds asked about.")

@@ -137,13 +137,15 @@ WRONG = {
     "best_threshold": [
         (
             "def best_threshold(probabilities, masks, thresholds):\n"
-            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in zip(probabilities, masks)]\n"
+            "    photos = list(zip(probabilities, masks))\n"
+            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in photos]\n"
             "    return np.mean(scores, axis=0).max()",
             "This is the best score",
         ),
         (
             "def best_threshold(probabilities, masks, thresholds):\n"
-            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in zip(probabilities, masks)]\n"
+            "    photos = list(zip(probabilities, masks))\n"
+            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in photos]\n"
             "    return np.argmax(np.mean(scores, axis=0))",
             "position of the threshold",
         ),
