@@ -313,5 +313,6 @@ def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, l
     for value, part in table.groupby(column, observed=True, sort=True):
         people = by_person(part, score)
         if len(people) >= least:
-            rows[str(value)] = (len(people), *bootstrap_mean(people))
+            name = f"{value:.3g}" if isinstance(value, float) else str(value)
+            rows[name] = (len(people), *bootstrap_mean(people))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "low", "high"]).rename_axis(by)
