@@ -25,7 +25,10 @@ def _(learner):
     expect(pooled != 319, "Stride 2 should halve 320, yours gives 319: divide by the stride.")
     expect(pooled == 160, f"Kernel 2 with stride 2 makes 160 of 320, yours says {pooled:g}.")
     odd = size(6, 3, 2, 1)
-    expect(odd == int(odd), f"6 pixels, kernel 3, stride 2, padding 1 gives {odd:g}: there are no half pixels, round down.")
+    expect(
+        odd == int(odd),
+        f"6 pixels, kernel 3, stride 2, padding 1 gives {odd:g}: there are no half pixels, round down.",
+    )
     expect(odd == 3, f"6 pixels, kernel 3, stride 2, padding 1 give 3 (rounded down), yours says {odd:g}.")
     for case in ((7, 3, 2, 0), (572, 3, 1, 0), (10, 5, 3, 2)):
         want = (case[0] + 2 * case[3] - case[1]) // case[2] + 1
@@ -75,7 +78,10 @@ def _(learner):
     )
     expect(np.allclose(got, want), "Each pixel should paint the whole kernel, times its own value, on the output.")
     other = as_array(learner(np.ones((3, 2)), np.ones((2, 2)), 2))
-    expect(other.shape == (6, 4) and np.allclose(other, 1), "3 x 2 ones with a 2 x 2 kernel of ones should give 6 x 4 ones.")
+    expect(
+        other.shape == (6, 4) and np.allclose(other, 1),
+        "3 x 2 ones with a 2 x 2 kernel of ones should give 6 x 4 ones.",
+    )
     return "The patches overlap and add up, as in torch."
 
 
@@ -106,9 +112,15 @@ def _(learner):
     expect(tuple(out.shape) == (2, 6, 8, 12), f"[2, 4, 8, 12] should become [2, 6, 8, 12], yours is {list(out.shape)}.")
     expect((out >= 0).all(), "There are values below 0: the block ends in a ReLU.")
     kernels = {tuple(m.kernel_size) for m in convolutions}
-    expect(len(convolutions) == 2 and kernels == {(3, 3)}, f"The block should have two 3 x 3 convolutions, not {kernels}.")
+    expect(
+        len(convolutions) == 2 and kernels == {(3, 3)},
+        f"The block should have two 3 x 3 convolutions, not {kernels}.",
+    )
     norms = sum(isinstance(m, nn.BatchNorm2d) for m in block.modules())
-    expect(norms == 2, f"Each convolution is followed by a batch normalisation: there are {norms} in your block, not 2.")
+    expect(
+        norms == 2,
+        f"Each convolution is followed by a batch normalisation: there are {norms} in your block, not 2.",
+    )
     return "Two convolutions, the size stays, nothing is below 0."
 
 
@@ -130,14 +142,20 @@ def _(learner):
     expect(isinstance(got, torch.Tensor), f"forward gives {type(got).__name__}: is there a `return`?")
     expect(got.shape[1] != 4, "You give back 4 channels: the head that makes logits of them is missing.")
     expect(got.shape == want.shape, f"The logits should be {list(want.shape)}, yours are {list(got.shape)}.")
-    expect(not torch.allclose(got, want.sigmoid(), atol=1e-4), "These are probabilities: the network gives logits, no sigmoid.")
+    expect(
+        not torch.allclose(got, want.sigmoid(), atol=1e-4),
+        "These are probabilities: the network gives logits, no sigmoid.",
+    )
     with torch.no_grad():
         deaf = [up.register_forward_pre_hook(lambda _, args: (args[0], 0 * args[1])) for up in model.ups]
         without = model(x)
         for handle in deaf:
             handle.remove()
     expect(not torch.allclose(got, without, atol=1e-4), "The skips hold zeros: hand over what the way down has stored.")
-    expect(torch.allclose(got, want, atol=1e-4), "The shape is right but not the numbers: does every part run exactly once?")
+    expect(
+        torch.allclose(got, want, atol=1e-4),
+        "The shape is right but not the numbers: does every part run exactly once?",
+    )
     return "Your forward pass gives the logits of the model."
 
 
@@ -150,13 +168,19 @@ def _(learner):
         huge = as_number(learner(np.array([-1000.0]), np.array([1.0])))
         safe = as_number(learner(np.array([1000.0]), np.array([1.0])))
     expect(not np.isclose(got, 4 * want), "You give the sum over the pixels: take the mean.")
-    expect(not np.isclose(got, -want), "The loss is negative: a logarithm of a probability is, so a minus sign is missing.")
+    expect(
+        not np.isclose(got, -want),
+        "The loss is negative: a logarithm of a probability is, so a minus sign is missing.",
+    )
     wrong_way = F.binary_cross_entropy_with_logits(torch.tensor(z), 1 - torch.tensor(y)).item()
     expect(not np.isclose(got, wrong_way), "Person and background are swapped: y = 1 should ask for a large logit.")
     expect(np.isclose(got, want), f"For the 2 x 2 example the loss is {want:.4f}, yours is {got:.4f}.")
     for value in (huge, safe):
         expect(np.isfinite(value), f"The logit 1000 or -1000 gives {value}: exp overflows, so let it see only -|z|.")
-    expect(huge >= 999, f"For z = -1000 and y = 1 the loss is 1000, yours is {huge:.1f}: clipping hides how wrong it is.")
+    expect(
+        huge >= 999,
+        f"For z = -1000 and y = 1 the loss is 1000, yours is {huge:.1f}: clipping hides how wrong it is.",
+    )
     expect(abs(huge - 1000) < 1e-6 and abs(safe) < 1e-6, f"z = 1000, y = 1 should cost 0, yours costs {safe:.4f}.")
     return "It holds for logits of 1000 too."
 
