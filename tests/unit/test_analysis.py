@@ -184,10 +184,10 @@ def test_slices_by_word_and_by_number():
 
 
 def test_intervals_draw_persons_not_photos():
-    table = pd.DataFrame({"dice": [0.8, 0.8, 0.9, 0.9], "light": "soft"})
+    table = pd.DataFrame({"dice": [0.8] * 4 + [0.9] * 4, "light": "soft"})
     alone = analysis.slices(table, "light")
-    paired = analysis.slices(table.assign(seed=[1, 1, 2, 2]), "light")
-    assert alone["n"].item() == 4 and paired["n"].item() == 2
+    paired = analysis.slices(table.assign(seed=[1, 1, 2, 2, 3, 3, 4, 4]), "light")
+    assert alone["n"].item() == 8 and paired["n"].item() == 4
     assert paired["low"].item() < alone["low"].item() and paired["mean"].item() == pytest.approx(0.85)
 
 
