@@ -1,4 +1,4 @@
-"""How alike are two masks? Scores for people (Dice, IoU, boundary F1) and losses for gradients (BCE, soft Dice).
+"""How alike are two masks? Scores for people (Dice, IoU, boundary F1) and losses for gradients (`LOSSES`).
 
 Scores take class maps, integers [B, H, W] or [H, W], and answer one number a photo and class: float64 [B] for
 person/background, [B, K-1] for K classes (background is not scored). Pixels whose target is 255 never count.
@@ -114,11 +114,10 @@ def cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return total / valid.sum().clamp(min=1)
 
 
-def soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
-    """1 - Dice of probabilities, per image and class, then the mean (Milletari et al. 2016, arXiv 1606.04797).
+def _soft_counts(logits: torch.Tensor, target: torch.Tensor):
+    """Sums of probability, photo by photo: in both masks, in the prediction, in the target: three [B, C].
 
-    logits float [B, C, H, W], target int64 [B, H, W]. `smooth` is added above and below, outside of the factor 2, so
-    that the loss of an empty answer to an empty mask is 0 and no value passes 1. For K classes background is left out.
+    C = 1 for person/background; for K classes C = K - 1, background is left out.
     """
     valid = (target != IGNORE)[:, None]  # [B, 1, H, W]
     if logits.shape[1] == 1:
@@ -127,9 +126,17 @@ def soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1
         probability = logits.softmax(1)[:, 1:]
         wanted = torch.stack([target == c for c in range(1, logits.shape[1])], dim=1)
     probability, wanted = probability * valid, wanted.to(logits.dtype)
-    both = (probability * wanted).sum((2, 3))  # [B, C]
-    total = probability.sum((2, 3)) + wanted.sum((2, 3))
-    return 1 - ((2 * both + smooth) / (total + smooth)).mean()
+    return (probability * wanted).sum((2, 3)), probability.sum((2, 3)), wanted.sum((2, 3))
+
+
+def soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
+    """1 - Dice of probabilities, per image and class, then the mean (Milletari et al. 2016, arXiv 1606.04797).
+
+    logits float [B, C, H, W], target int64 [B, H, W]. `smooth` is added above and below, outside of the factor 2, so
+    that the loss of an empty answer to an empty mask is 0 and no value passes 1. For K classes background is left out.
+    """
+    both, predicted, wanted = _soft_counts(logits, target)
+    return 1 - ((2 * both + smooth) / (predicted + wanted + smooth)).mean()
 
 
 def bce_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -137,4 +144,69 @@ def bce_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return cross_entropy(logits, target) + soft_dice_loss(logits, target)
 
 
-LOSSES = {"bce": cross_entropy, "dice": soft_dice_loss, "bce+dice": bce_dice_loss}
+def tversky_loss(
+    logits: torch.Tensor, target: torch.Tensor, invented: float = 0.3, missed: float = 0.7, smooth: float = 1.0
+) -> torch.Tensor:
+    """Soft Dice with a price for either kind of error (Salehi et al. 2017, arXiv 1706.05721; its alpha and beta).
+
+    1 - TP / (TP + invented * FP + missed * FN), photo by photo as in `soft_dice_loss`, which has 0.5 for both. The
+    paper's 0.3 and 0.7 would rather invent than miss. Written here because smp's takes a batch as one picture.
+    """
+    both, predicted, wanted = _soft_counts(logits, target)
+    wrong = invented * (predicted - both) + missed * (wanted - both)
+    return 1 - ((both + smooth) / (both + wrong + smooth)).mean()
+
+
+def _pixelwise(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of every pixel, [B, H, W]; 0 where the target is 255."""
+    if logits.shape[1] > 1:
+        return F.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    wanted = (target == 1).to(logits.dtype)
+    return F.binary_cross_entropy_with_logits(logits[:, 0], wanted, weight=target != IGNORE, reduction="none")
+
+
+def focal_loss(logits: torch.Tensor, target: torch.Tensor, gamma: float = 2.0) -> torch.Tensor:
+    """Cross-entropy times (1 - p)^gamma, p the probability of the true class (Lin et al. 2017, arXiv 1708.02002).
+
+    Pixels that are already right weigh little. No class weights; mean over the pixels that count. Written here
+    because smp's asks each class by itself (sigmoid) where ours compete (softmax); for one channel they agree.
+    """
+    each = _pixelwise(logits, target)  # [B, H, W], -log p
+    return ((1 - torch.exp(-each)) ** gamma * each).sum() / (target != IGNORE).sum().clamp(min=1)
+
+
+def border_weights(target: torch.Tensor, strength: float = 10.0, reach: float = 2.0) -> torch.Tensor:
+    """Weight of every pixel, float32 [B, H, W]: 1 + strength * exp(-d^2 / 2 reach^2), d the distance to the border.
+
+    d is 0 for the pixels on either side of a change of class, then 1, ...; 255 makes no border and weighs 0. This is
+    the weight map of the U-Net paper (Ronneberger et al. 2015, eq. 2) with its strength of 10; but there d measures
+    the gap between two cells (reach 5), here the distance to the one border there is.
+    """
+    edge = torch.zeros_like(target, dtype=torch.bool)
+    for axis in (1, 2):
+        pairs = target.shape[axis] - 1
+        one, other = target.narrow(axis, 0, pairs), target.narrow(axis, 1, pairs)  # neighbours along the axis
+        change = (one != other) & (one != IGNORE) & (other != IGNORE)
+        for first in (0, 1):
+            edge.narrow(axis, first, pairs).logical_or_(change)
+    far = np.full(target.shape[1:], np.inf)
+    edges = edge.cpu().numpy()
+    distance = np.stack([ndimage.distance_transform_edt(~each) if each.any() else far for each in edges])
+    weight = torch.as_tensor(1 + strength * np.exp(-(distance**2) / (2 * reach**2)), dtype=torch.float32)
+    return weight.to(target.device) * (target != IGNORE)
+
+
+def border_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in which pixels near the border count up to 11 times: the mean under `border_weights`."""
+    weight = border_weights(target)
+    return (_pixelwise(logits, target) * weight).sum() / weight.sum().clamp(min=1)
+
+
+LOSSES = {
+    "bce": cross_entropy,
+    "dice": soft_dice_loss,
+    "bce+dice": bce_dice_loss,
+    "focal": focal_loss,
+    "tversky": tversky_loss,
+    "boundary-bce": border_cross_entropy,
+}

@@ -258,6 +258,102 @@ def test_the_sum_is_the_sum():
     torch.testing.assert_close(dice.bce_dice_loss(logits, target), parts)
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_tversky_is_its_formula_photo_by_photo(channels):
+    logits, target = made_up(channels)
+    losses = []
+    for scores, wanted in zip(logits.detach().double(), target):
+        valid = wanted != IGNORE
+        probabilities = scores.sigmoid() if channels == 1 else scores.softmax(0)[1:]
+        for c, p in enumerate(probabilities, 1):
+            p, y = p[valid], (wanted[valid] == c).double()
+            both, invented, missed = (p * y).sum(), (p * (1 - y)).sum(), ((1 - p) * y).sum()
+            losses.append(1 - (both + 1) / (both + 0.3 * invented + 0.7 * missed + 1))
+    assert dice.tversky_loss(logits, target).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
+
+
+def test_tversky_agrees_with_smp_on_a_single_photo_and_with_soft_dice_at_one_half():
+    logits, target = made_up(1)
+    one = logits[:1], target[:1]
+    reference = smp.losses.TverskyLoss("binary", alpha=0.3, beta=0.7, smooth=1.0, ignore_index=IGNORE)
+    torch.testing.assert_close(dice.tversky_loss(*one), reference(one[0], one[1].float()[:, None]))
+    half = dice.tversky_loss(logits, target, invented=0.5, missed=0.5, smooth=0.5)
+    torch.testing.assert_close(half, dice.soft_dice_loss(logits, target))
+
+
+def test_tversky_would_rather_invent_than_miss():
+    target = torch.zeros(1, 10, 10, dtype=torch.int64)
+    target[:, 3:7] = 1
+    more, less = torch.full((1, 1, 10, 10), -20.0), torch.full((1, 1, 10, 10), -20.0)
+    more[:, :, 2:8] = less[:, :, 4:6] = 20.0  # one row too many, one row too few, at either end
+    assert dice.tversky_loss(more, target) < dice.tversky_loss(less, target)
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_focal_is_smps_for_one_channel(ignored):
+    logits, target = made_up(1, ignored)
+    reference = smp.losses.FocalLoss("binary", gamma=2.0, ignore_index=IGNORE)
+    torch.testing.assert_close(dice.focal_loss(logits, target), reference(logits, target))
+
+
+def test_focal_of_classes_by_its_formula():
+    logits, target = made_up(4)
+    losses = []
+    for scores, wanted in zip(logits.detach().permute(0, 2, 3, 1).flatten(0, 2), target.flatten()):
+        if wanted != IGNORE:
+            p = math.exp(scores[wanted]) / sum(math.exp(s) for s in scores)
+            losses.append((1 - p) ** 2 * -math.log(p))
+    assert dice.focal_loss(logits, target).item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
+
+
+def slow_border_weights(target, strength=10.0, reach=2.0):
+    """Loops: the distance of every labelled pixel to the nearest pixel with a neighbour of another class."""
+    height, width = len(target), len(target[0])
+    edge = []
+    for i in range(height):
+        for j in range(width):
+            around = [(k, m) for k, m in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)) if k in range(height)]
+            seen = {target[k][m] for k, m in around if m in range(width)} - {IGNORE}
+            if target[i][j] != IGNORE and seen - {target[i][j]}:
+                edge.append((i, j))
+    weights = [[0.0] * width for _ in range(height)]
+    for i in range(height):
+        for j in range(width):
+            if target[i][j] != IGNORE:
+                d = min((math.dist((i, j), e) for e in edge), default=math.inf)
+                weights[i][j] = 1 + strength * math.exp(-(d**2) / (2 * reach**2))
+    return weights
+
+
+@pytest.mark.parametrize("classes, ignored", [(2, 0.0), (2, 0.3), (4, 0.3)])
+def test_border_weights_agree_with_loops(classes, ignored):
+    target = torch.tensor(random_masks(classes, ignored, size=(9, 8))[1])
+    expected = torch.tensor([slow_border_weights(one.tolist()) for one in target])
+    torch.testing.assert_close(dice.border_weights(target), expected)
+
+
+def test_border_weights_fall_from_eleven_to_one_and_padding_makes_no_border():
+    target = torch.zeros(1, 1, 40, dtype=torch.int64)
+    target[..., 20:] = 1
+    target[..., :5] = IGNORE
+    weights = dice.border_weights(target)[0, 0]
+    assert weights[19] == weights[20] == 11 and weights[21] == pytest.approx(1 + 10 * math.exp(-1 / 8))
+    assert (weights[:5] == 0).all() and weights[5] == pytest.approx(1) and weights[39] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_border_cross_entropy_is_the_weighted_mean(channels):
+    logits, target = made_up(channels)
+    valid, weights = target != IGNORE, dice.border_weights(target).double()
+    scores = logits.detach().double()
+    if channels == 1:
+        each = F.binary_cross_entropy_with_logits(scores[:, 0][valid], target[valid].double(), reduction="none")
+    else:
+        each = F.cross_entropy(scores.permute(0, 2, 3, 1)[valid], target[valid], reduction="none")
+    expected = (each * weights[valid]).sum() / weights[valid].sum()
+    assert dice.border_cross_entropy(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("loss", dice.LOSSES)
 @pytest.mark.parametrize("channels", [1, 4])
 def test_gradients_are_finite_and_none_comes_from_ignored_pixels(loss, channels):
