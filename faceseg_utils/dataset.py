@@ -156,6 +156,7 @@ class PortraitDataset:
         self._lookup = np.full(256, catalog.IGNORE, np.uint8)
         self._lookup[: len(self.view.lookup)] = self.view.lookup
         self._decoded: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._guests: dict[str, PortraitDataset] = {}  # photos of other datasets among ours, see `joined`
 
     def __len__(self) -> int:
         return len(self.items)
@@ -172,24 +173,29 @@ class PortraitDataset:
     def table(self) -> pd.DataFrame:
         """What is known about each photo beside its pixels, in the order of the dataset (may have no columns)."""
         table = metadata(self.root)
-        return table.loc[self.stems] if len(table) else pd.DataFrame(index=pd.Index(self.stems, name="id"))
+        if not len(table):
+            return pd.DataFrame(index=pd.Index(self.stems, name="id"))
+        return table.reindex(self.stems) if self._guests else table.loc[self.stems]
 
     def read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Photo and mask number `index` before any transform, decoded at most once."""
         if index not in self._decoded:
             item = self.items[index]
-            image = read_image(item.image)
-            if item.mask is None:
-                mask = np.full(image.shape[:2], catalog.IGNORE, np.uint8)
-            else:
-                mask = self._lookup[read_mask(item.mask, self.info)]
-            if mask.shape != image.shape[:2]:
-                raise ValueError(
-                    f"{item.mask}: mask is {mask.shape[1]} x {mask.shape[0]} but its photo {item.image.name} is "
-                    f"{image.shape[1]} x {image.shape[0]}; export both at the same size"
-                )
-            self._decoded[index] = image, mask
+            self._decoded[index] = self._guests.get(item.stem, self)._decode(item)
         return self._decoded[index]
+
+    def _decode(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        image = read_image(item.image)
+        if item.mask is None:
+            mask = np.full(image.shape[:2], catalog.IGNORE, np.uint8)
+        else:
+            mask = self._lookup[read_mask(item.mask, self.info)]
+        if mask.shape != image.shape[:2]:
+            raise ValueError(
+                f"{item.mask}: mask is {mask.shape[1]} x {mask.shape[0]} but its photo {item.image.name} is "
+                f"{image.shape[1]} x {image.shape[0]}; export both at the same size"
+            )
+        return image, mask
 
     def __getitem__(self, index: int):
         if not -len(self) <= index < len(self):
@@ -209,6 +215,25 @@ class PortraitDataset:
         part.items = [self.items[i] for i in indices]
         part._decoded = {new: self._decoded[old] for new, old in enumerate(indices) if old in self._decoded}
         return part
+
+    def joined(self, other: "PortraitDataset") -> "PortraitDataset":
+        """These photos and after them those of `other`, each read as its own dataset says; the transform is ours.
+
+        Raises ValueError when the two have other classes or a photo of the same name.
+        """
+        if other.classes != self.classes:
+            raise ValueError(f"classes differ: {', '.join(self.classes)} here, {', '.join(other.classes)} there")
+        if both := sorted(set(self.stems) & set(other.stems)):
+            raise ValueError(f"'{both[0]}' is a photo of both datasets: give those of {other.root} other names")
+        part = self.subset(range(len(self)))
+        part.items = [*self.items, *other.items]
+        part._guests = {**self._guests, **{item.stem: other._guests.get(item.stem, other) for item in other.items}}
+        return part
+
+
+def every_photo(name="sample", view=None) -> PortraitDataset:
+    """All labelled photos of a dataset or folder, whatever their split: more photos to learn from."""
+    return PortraitDataset(name, "train", view).joined(PortraitDataset(name, "val", view))
 
 
 @dataclass(frozen=True)

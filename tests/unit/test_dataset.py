@@ -9,7 +9,15 @@ from PIL import Image
 
 from faceseg_utils import catalog
 from faceseg_utils.catalog import DATASETS, FACE, IGNORE, PARTS
-from faceseg_utils.dataset import PortraitDataset, check_list, every_tenth, list_items, read_image, read_mask
+from faceseg_utils.dataset import (
+    PortraitDataset,
+    check_list,
+    every_photo,
+    every_tenth,
+    list_items,
+    read_image,
+    read_mask,
+)
 from faceseg_utils.transforms import Pipeline
 
 
@@ -394,3 +402,31 @@ def test_the_table_follows_the_photos(named):
 
 def test_a_path_may_be_a_string_or_a_path(own):
     assert PortraitDataset(str(own)).stems == PortraitDataset(Path(own)).stems
+
+
+# --- More photos from elsewhere --------------------------------------------------------------------------------------
+
+
+def test_datasets_of_different_encodings_are_joined(own, make_dataset, named, monkeypatch):
+    named("sample")
+    seen = []
+    ours = PortraitDataset(own, "train", transform=lambda image, mask, seed: seen.append(seed) or (image, mask))
+    both = ours.joined(PortraitDataset("sample", "val", "person"))
+    assert len(both) == len(ours) + 3 and len(ours) == 10  # `ours` itself stays as it was
+    image, mask = both[len(ours)]  # class indices there, 0 and 255 here: both become 0 and 1
+    assert image.shape == (48, 40, 3) and set(np.unique(mask)) == {0, 1} and len(seen) == 1
+    assert both.subset([len(ours), 0]).read(0)[1].max() == 1
+    assert list(both.table.index) == both.stems
+
+
+def test_joining_needs_the_same_classes_and_other_names(own, named):
+    named("sample")
+    ours = PortraitDataset(own)
+    with pytest.raises(ValueError, match="classes differ: background, person here, background, skin"):
+        ours.joined(PortraitDataset("sample", view="face"))
+    with pytest.raises(ValueError, match="'01' is a photo of both"):
+        ours.joined(PortraitDataset(own))
+
+
+def test_every_photo_has_all_splits(own):
+    assert sorted(every_photo(own).stems) == [f"{i:02d}" for i in range(12)]
