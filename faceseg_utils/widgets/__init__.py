@@ -1,0 +1,25 @@
+"""Interactive covers over `plots` and `analysis`. Each shows its static figure first, for readers without a kernel.
+
+`MaskOverlay` a photo under masks and errors, `Gallery` many photos by score, `TryYourPhoto` a photo of one's own,
+`TrainingView` a training as it goes. The work is done by pure functions; the widgets only hold state. On Colab the
+set-up cell of a notebook switches custom widgets on; JupyterLab, Notebook 7 and VS Code need nothing.
+"""
+
+from faceseg_utils.widgets.overlay import (
+    ERROR_NAMES,
+    ERROR_PALETTE,
+    LARGEST,
+    LAYERS,
+    STATIC,
+    MaskOverlay,
+    check_photo,
+    decide,
+    painted,
+    quantise,
+)
+from faceseg_utils.widgets.training import TrainingView, progress_figure
+
+__all__ = [
+    "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "MaskOverlay", "TrainingView", "check_photo",
+    "decide", "painted", "progress_figure", "quantise",
+]  # fmt: skip
