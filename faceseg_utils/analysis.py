@@ -1,4 +1,4 @@
-"""Where is a model wrong? Scores a photo, errors by distance to the border, blur, calibration, slices.
+"""Where is a model wrong? Scores a photo, errors by distance to the border, blur, what errors look like, slices.
 
 All functions are pure. Shapes: masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count;
 probabilities are float [H, W], that of "person". Photos are uint8 [H, W, 3].
@@ -21,16 +21,6 @@ EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
 def _same_size(a: np.ndarray, b: np.ndarray, what: str = "prediction") -> None:
     if a.shape != b.shape:
         raise ValueError(f"{what} is {a.shape} but target is {b.shape}: compare at the target's size")
-
-
-def _probability(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
-    probability = np.asarray(probability, np.float64)
-    _same_size(probability, target, "probability")
-    if not np.isfinite(probability).all():
-        raise ValueError("probability holds NaN or infinity: look at the model's weights and at its input")
-    if probability.min() < 0 or probability.max() > 1:
-        raise ValueError("probability leaves 0..1: are these logits? apply the sigmoid first")
-    return probability
 
 
 def person_probability(probabilities: np.ndarray) -> np.ndarray:
@@ -149,6 +139,13 @@ def band_shares(counts: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def outline_length(prediction: np.ndarray, target: np.ndarray) -> float:
+    """How long the predicted border is, as a multiple of the true one (in border pixels): a ragged border is long."""
+    target = np.asarray(target)
+    lengths = [dice.boundary(mask).sum() for mask in (np.asarray(prediction) > 0, (target > 0) & (target != IGNORE))]
+    return float(lengths[0] / max(1, lengths[1]))
+
+
 def border_profiles(
     probability: np.ndarray, mask: np.ndarray, reach: float = 16, step: float = 0.25, every: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -246,44 +243,6 @@ def islands(prediction: np.ndarray, target: np.ndarray, least: int = 20) -> pd.D
             row, column = (float(axis.mean()) for axis in np.nonzero(piece))
             rows.append((int(area), row, column, float(distance[piece].min())))
     return pd.DataFrame(rows, columns=["area", "row", "column", "distance"])
-
-
-# --- Probabilities ----------------------------------------------------------------------------------------------------
-
-
-def reliability_bins(probability: np.ndarray, target: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Do pixels that are called "70 % person" turn out person 7 times in 10? A row a bin of probability.
-
-    Columns: low, high (edges), pixels, probability (mean of the bin), person (share that is). Empty bins hold NaN.
-    Arrays of any equal shape; for many photos, concatenate them flat first.
-    """
-    target = np.asarray(target)
-    probability = _probability(probability, target)
-    keep = target != IGNORE
-    p, y = probability[keep], target[keep] > 0
-    index = np.minimum((p * bins).astype(int), bins - 1)
-    count = np.bincount(index, minlength=bins)
-    with np.errstate(invalid="ignore"):
-        mean, share = (np.bincount(index, weights=w, minlength=bins) / count for w in (p, y))
-    edges = np.linspace(0, 1, bins + 1)
-    return pd.DataFrame(
-        {"low": edges[:-1], "high": edges[1:], "pixels": count, "probability": mean, "person": share}
-    )
-
-
-def calibration_error(table: pd.DataFrame) -> float:
-    """Expected calibration error of `reliability_bins`: mean gap of probability and share, weighted by pixels."""
-    gap = (table["probability"] - table["person"]).abs().fillna(0)
-    return float((gap * table["pixels"]).sum() / max(1, table["pixels"].sum()))
-
-
-def threshold_scores(probabilities, targets, thresholds: Sequence[float]) -> np.ndarray:
-    """Mean Dice of photos at each threshold, float [T]. Choose a threshold on photos other than those you report on."""
-    scores = [
-        [dice.dice_score((p > t).astype(np.uint8), np.where(y == IGNORE, y, y > 0))[0] for t in thresholds]
-        for p, y in zip(probabilities, targets, strict=True)
-    ]
-    return np.mean(scores, axis=0)
 
 
 # --- Many photos ------------------------------------------------------------------------------------------------------

@@ -114,6 +114,16 @@ def test_blur_beside_the_frame_is_never_nan():
     assert len(widths) > 5 and np.isfinite(widths).all() and np.median(widths) < 1.2
 
 
+def test_outline_length_of_a_comb():
+    comb = BOX.copy()
+    comb[10:20, 11:30:2] = 0  # ten teeth of one pixel each
+    assert analysis.outline_length(BOX, BOX) == 1 and analysis.outline_length(np.zeros_like(BOX), BOX) == 0
+    around, teeth, under_the_gaps, left, right, below = 4 * 20 - 4, 10 * 10, 10, 10, 9, 18  # pixels
+    assert analysis.outline_length(comb, BOX) == (teeth + under_the_gaps + left + right + below) / around
+    halves = np.where(BOX[:, :25], 1, 0), BOX[:, :25] * 2  # the frame cuts off, and is no border; 2 is a person too
+    assert analysis.outline_length(*halves) == 1
+
+
 def test_skin_like_colours():
     skin, dark_skin, wood = (224, 172, 136), (96, 62, 48), (165, 115, 75)
     sky, leaf, white, grey = (120, 170, 240), (60, 140, 50), (255, 255, 255), (90, 90, 90)
@@ -140,36 +150,6 @@ def test_islands_touch_nobody():
     found = analysis.islands(prediction, BOX, least=20)
     assert found["area"].tolist() == [30] and found["row"][0] == 2 and found["column"][0] == 2.5
     assert len(analysis.islands(BOX, BOX)) == 0
-
-
-def test_reliability_bins():
-    probability = np.array([0.05, 0.15, 0.15, 0.95, 1.0, 0.95, 0.5])
-    target = np.array([0, 0, 1, 1, 1, 0, 255])
-    table = analysis.reliability_bins(probability, target)
-    assert table["pixels"].tolist() == [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]
-    assert table["person"][1] == 0.5 and table["person"][9] == pytest.approx(2 / 3)
-    assert np.isnan(table["person"][2])
-    wanted = (0.05 + 2 * 0.35 + 3 * abs(2.9 / 3 - 2 / 3)) / 6
-    assert analysis.calibration_error(table) == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize(
-    "probability, message",
-    [
-        ([0.1, np.nan], "NaN"),
-        ([0.1, 3.0], "logits"),
-        ([0.1], "compare at the target's size"),
-    ],
-)
-def test_reliability_refuses(probability, message):
-    with pytest.raises(ValueError, match=message):
-        analysis.reliability_bins(np.array(probability), np.array([0, 1]))
-
-
-def test_thresholds():
-    probability = BOX * 0.6
-    scores = analysis.threshold_scores([probability], [BOX], [0.3, 0.5, 0.7])
-    assert scores.tolist() == [1, 1, 0]
 
 
 def test_slices_by_word_and_by_number():

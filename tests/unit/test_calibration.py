@@ -1,0 +1,84 @@
+"""Small cases that can be worked out by hand, and temperatures that were put in on purpose."""
+
+import numpy as np
+import pytest
+from scipy.special import expit, logit
+
+from faceseg_utils import calibration
+
+BOX = np.zeros((40, 40), np.uint8)
+BOX[10:30, 10:30] = 1
+
+
+def test_reliability_bins():
+    probability = np.array([0.05, 0.15, 0.15, 0.95, 1.0, 0.95, 0.5])
+    target = np.array([0, 0, 1, 1, 1, 0, 255])
+    table = calibration.reliability_bins(probability, target)
+    assert table["pixels"].tolist() == [1, 2, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert table["person"][1] == 0.5 and table["person"][9] == pytest.approx(2 / 3)
+    assert np.isnan(table["person"][2])
+    wanted = (0.05 + 2 * 0.35 + 3 * abs(2.9 / 3 - 2 / 3)) / 6
+    assert calibration.calibration_error(table) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    "probability, message",
+    [
+        ([0.1, np.nan], "NaN"),
+        ([0.1, 3.0], "logits"),
+        ([0.1], "compare at the target's size"),
+    ],
+)
+def test_reliability_refuses(probability, message):
+    with pytest.raises(ValueError, match=message):
+        calibration.reliability_bins(np.array(probability), np.array([0, 1]))
+
+
+def test_thresholds():
+    probability = BOX * 0.6
+    scores = calibration.threshold_scores([probability], [BOX], [0.3, 0.5, 0.7])
+    assert scores.tolist() == [1, 1, 0]
+
+
+@pytest.mark.parametrize("bold", [0.4, 1.0, 2.5])
+def test_the_temperature_that_was_put_in_is_found(bold):
+    random = np.random.default_rng(0)
+    honest = random.normal(0, 2, 200_000)  # logits
+    target = (random.random(len(honest)) < expit(honest)).astype(np.uint8)
+    said = expit(honest * bold)
+    assert calibration.fit_temperature(said, target) == pytest.approx(bold, rel=0.02)
+
+
+def test_temperature_leaves_255_out_and_minimises_the_likelihood():
+    random = np.random.default_rng(1)
+    probability = random.random(3000)
+    target = (random.random(3000) < 0.7 * probability + 0.1).astype(np.uint8)
+    best = calibration.fit_temperature(probability, target)
+    costs = {t: calibration.negative_log_likelihood(calibration.tempered(probability, t), target)
+             for t in (best / 1.1, best, best * 1.1)}  # fmt: skip
+    assert min(costs, key=costs.get) == best
+    more = np.r_[probability, np.full(500, 0.99)], np.r_[target, np.full(500, 255)]
+    assert calibration.fit_temperature(*more) == pytest.approx(best)
+
+
+def test_temperature_moves_probabilities_and_no_mask():
+    probability = np.array([0.0, 0.2, 0.5, 0.7, 1.0])
+    careful = calibration.tempered(probability, 2)
+    assert careful[1] == pytest.approx(expit(logit(0.2) / 2)) and careful[2] == 0.5
+    assert ((careful > 0.5) == (probability > 0.5)).all() and 0.5 < careful[3] < 0.7
+    assert np.isfinite(careful).all() and calibration.tempered(probability, 1) == pytest.approx(probability, abs=1e-5)
+
+
+def test_negative_log_likelihood_by_hand():
+    cost = calibration.negative_log_likelihood(np.array([0.8, 0.8, 0.3]), np.array([1, 0, 255]))
+    assert cost == pytest.approx(-(np.log(0.8) + np.log(0.2)) / 2)
+    sure_and_wrong = calibration.negative_log_likelihood(np.array([1.0]), np.array([0]))
+    assert sure_and_wrong == pytest.approx(-np.log(calibration.CLOSEST))
+    assert calibration.negative_log_likelihood(np.array([0.3]), np.array([255])) == 0
+
+
+def test_temperature_refuses_what_has_no_answer():
+    with pytest.raises(ValueError, match="both person and background"):
+        calibration.fit_temperature(np.array([0.4, 0.9]), np.array([1, 1]))
+    with pytest.raises(ValueError, match="logits"):
+        calibration.fit_temperature(np.array([0.4, 9.0]), np.array([1, 0]))
