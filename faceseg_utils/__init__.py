@@ -1,7 +1,8 @@
 """Portrait and face segmentation with U-Net: the helper package of the course.
 
-One idea a module, in the order in which data flows: catalog, download, dataset, transforms, model, dice, training,
-experiment, analysis, plots, widgets, exercises. `start` begins a notebook.
+One idea a module, in the order in which data flows: catalog, download, dataset, transforms, model, dice, device,
+config, batches, checkpoint, evaluation, training, guardrails, experiment, analysis, plots, widgets, exercises.
+`start` begins a notebook.
 """
 
 

@@ -24,7 +24,7 @@ def train(arguments) -> None:
     """Train by a preset, with changes, into a run folder; `--resume` goes on with one that was interrupted."""
     from dataclasses import replace
 
-    from faceseg_utils.training import PRESETS
+    from faceseg_utils.config import PRESETS
     from faceseg_utils.training import train as run
 
     if arguments.preset not in PRESETS:
@@ -40,12 +40,15 @@ CHANGES = {
     "view": (str, "the classes to learn: person, face, parts (what the dataset has)"),
     "model": (str, "unet, lite0, resnet34, unet11, unet16, or an encoder of smp"),
     "epochs": (int, "passes over the training photos"),
-    "batch_size": (int, "photos a step"),
+    "patience": (int, "stop after so many epochs without a better one (0: never)"),
+    "batch_size": (int, "photos a batch, of all processes together"),
+    "accumulate": (int, "batches a step of the optimizer"),
     "learning_rate": (float, "the largest learning rate"),
     "loss": (str, "bce, dice, bce+dice"),
     "augment": (str, "none, report, portrait"),
     "limit": (int, "take only the first photos of train"),
     "seed": (int, "for every random choice"),
+    "precision": (str, "auto (by device), float32, bf16, fp16"),
 }
 
 
@@ -53,9 +56,9 @@ def evaluate(arguments) -> None:
     """Score a model on a split, photo by photo at native resolution: mean, 95 % interval, the worst photos."""
     from faceseg_utils import catalog
     from faceseg_utils.dataset import PortraitDataset
+    from faceseg_utils.evaluation import evaluate as score
     from faceseg_utils.experiment import bootstrap_mean
     from faceseg_utils.model import Segmenter
-    from faceseg_utils.training import evaluate as score
     from faceseg_utils.transforms import Pipeline
 
     segmenter = Segmenter.load(arguments.model)

@@ -13,8 +13,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from faceseg_utils import dice
+from faceseg_utils.device import device_name, mixed_precision
 from faceseg_utils.model import build_model
-from faceseg_utils.training import device_name, mixed_precision
 from faceseg_utils.transforms import Pipeline
 
 PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}

@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from faceseg_utils import catalog, plots
+from faceseg_utils.config import PRESETS, TrainConfig
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.training import PRESETS, TrainConfig, device_name, seed_everything
+from faceseg_utils.device import device_name
+from faceseg_utils.training import seed_everything
 
 PROFILES = ("quick", "full")
 

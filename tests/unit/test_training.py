@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from faceseg_utils import training
+from faceseg_utils import batches, catalog, checkpoint, guardrails, training
 from faceseg_utils.model import Segmenter
 from faceseg_utils.training import PRESETS, TrainConfig, train
 
@@ -101,15 +101,15 @@ def stop_after(monkeypatch, epochs: int, error=KeyboardInterrupt):
 
 
 def test_config_survives_json(config):
-    again = TrainConfig(**json.loads(json.dumps(training.asdict(config))))
+    again = TrainConfig(**json.loads(json.dumps(asdict(config))))
     assert again == config and again.size == (64, 64)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"loss": "focal"}, "loss='focal': choose one of bce, dice, bce\\+dice"),
-        ({"schedule": "cosine"}, "schedule='cosine': choose one of constant, one-cycle"),
+        ({"loss": "hinge"}, "loss='hinge': choose one of bce, dice, bce\\+dice"),
+        ({"schedule": "linear"}, "schedule='linear': choose one of constant, one-cycle, cosine"),
         ({"batch_size": 0}, "batch_size=0: must be above 0"),
     ],
 )
@@ -207,7 +207,7 @@ def test_seed_decides_weights_order_and_augmentation(config):
     a, b, c = (training.new_segmenter(x, ("background", "person")) for x in (first, first, other))
     states = [segmenter.network.state_dict() for segmenter in (a, b, c)]
     assert same(*states[:2]) and not same(*states[1:])
-    orders = [list(training.EpochOrder(50, x.seed)) for x in (first, first, other)]
+    orders = [batches.epoch_order(50, x.seed, 0) for x in (first, first, other)]
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == list(range(50))
     photos = [training.datasets(x)[0][0][0] for x in (first, first, other)]
     assert torch.equal(*photos[:2]) and not torch.equal(*photos[1:])
@@ -293,7 +293,7 @@ def test_killed_run_resumes_bit_for_bit(finished, config, tmp_path):
     """kill -9, which no program can prepare for, once the first epoch is on disk."""
     (tmp_path / "run.py").write_text(RUN)
     run = tmp_path / "run"
-    command = [sys.executable, tmp_path / "run.py", json.dumps(training.asdict(config)), run]
+    command = [sys.executable, tmp_path / "run.py", json.dumps(asdict(config)), run]
     process = subprocess.Popen([*map(str, command)], env=_environment(), stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (run / "metrics.csv").exists() and time.monotonic() < deadline:
@@ -349,14 +349,14 @@ def test_resume_with_another_configuration_is_refused(finished, config):
 
 
 def test_full_disk_keeps_the_last_whole_file(tmp_path, monkeypatch):
-    training.write_whole(tmp_path / "file", "old")
+    checkpoint.write_whole(tmp_path / "file", "old")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(training.os, "fsync", full)
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
     with pytest.raises(OSError, match=r"file: could not be written \(No space left on device\); free some space"):
-        training.write_whole(tmp_path / "file", "new")
+        checkpoint.write_whole(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
@@ -370,26 +370,26 @@ def test_loss_that_is_no_number_names_the_photos(config, tmp_path, monkeypatch):
 
 
 def test_overfit_one_batch(config):
-    table = training.overfit_one_batch(replace(config, pretrained=True), steps=16, device="cpu")
+    table = guardrails.overfit_one_batch(replace(config, pretrained=True), steps=16, device="cpu")
     assert len(table) == 16 and table["dice"].iloc[-3:].min() > 0.95
     assert table["loss"].iloc[-1] < table["loss"].iloc[0] / 3
 
 
 def test_overfit_one_batch_shows_masks_that_do_not_belong(config, monkeypatch):
     """Masks of noise cannot be learnt in a few steps: the guard rail must not look green then."""
-    read = training.PortraitDataset.read
+    read = batches.PortraitDataset.read
     noise = np.random.default_rng(0)
 
     def wrong(self, index):
         photo, mask = read(self, index)
         return photo, noise.integers(0, 2, mask.shape, dtype=np.uint8)
 
-    monkeypatch.setattr(training.PortraitDataset, "read", wrong)
-    assert training.overfit_one_batch(config, steps=8, device="cpu")["dice"].max() < 0.9
+    monkeypatch.setattr(batches.PortraitDataset, "read", wrong)
+    assert guardrails.overfit_one_batch(config, steps=8, device="cpu")["dice"].max() < 0.9
 
 
 def test_lr_range_test_rises_and_stops(config):
-    table = training.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=100, steps=12, device="cpu")
+    table = guardrails.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=100, steps=12, device="cpu")
     assert table["learning_rate"].is_monotonic_increasing and table["learning_rate"].iloc[0] == pytest.approx(1e-5)
     assert len(table) < 12, "at a learning rate of 100 the loss runs away"
 
@@ -398,7 +398,7 @@ def test_lr_range_test_rises_and_stops(config):
 
 
 def _environment() -> dict:
-    root = str(training.catalog.course_root())
+    root = str(catalog.course_root())
     return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root, "TQDM_DISABLE": "1"}
 
 
@@ -407,7 +407,7 @@ def test_two_processes(finished, config, tmp_path):
     """The same number of steps on the same batches, every photo scored once, one writer."""
     (tmp_path / "run.py").write_text(RUN)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [tmp_path / "run.py", json.dumps(training.asdict(config)), tmp_path / "run"]
+    command += [tmp_path / "run.py", json.dumps(asdict(config)), tmp_path / "run"]
     done = subprocess.run([*map(str, command)], env=_environment(), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[:3000]
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
