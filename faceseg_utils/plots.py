@@ -12,6 +12,7 @@ import numpy as np
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
+from faceseg_utils.analysis import error_kinds
 from faceseg_utils.diagram import unet_diagram as unet_diagram  # drawn from the live model; a figure like the others
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
@@ -141,18 +142,18 @@ def learning_curves(metrics) -> Figure:
     return figure
 
 
-ERROR_COLOURS = ((0, 114, 178), (230, 159, 0))  # missed (blue), invented (orange): apart for every kind of sight
+# Missed (blue), invented (orange), another class (violet): apart for every kind of sight.
+ERROR_COLOURS = ((0, 114, 178), (230, 159, 0))
+ERROR_PALETTE = ((0, 0, 0), *ERROR_COLOURS, (204, 121, 167))
 
 
 def error_map(photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, opacity: float = 0.75) -> np.ndarray:
-    """A greyed photo with its errors: missed person in blue, invented person in orange, uint8 [H, W, 3]."""
-    if prediction.shape != target.shape:
-        raise ValueError(f"prediction is {prediction.shape} but target is {target.shape}: compare at the target's size")
+    """A greyed photo with its `analysis.error_kinds` in colour: missed blue, invented orange, another class violet.
+
+    uint8 [H, W, 3]. Raises ValueError when the sizes differ.
+    """
     grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
-    valid = target != 255
-    missed, invented = (target > 0) & (prediction == 0), (target == 0) & (prediction > 0)
-    kind = (valid * (missed + 2 * invented)).astype(np.uint8)
-    return blend(grey, kind, ((0, 0, 0), *ERROR_COLOURS), opacity)
+    return blend(grey, error_kinds(prediction, target), ERROR_PALETTE, opacity)
 
 
 def number_grids(grids, titles=(), cmap="Blues", limits=None, fmt="{:g}", cell: float = 0.36) -> Figure:
