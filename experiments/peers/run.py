@@ -14,7 +14,6 @@ import pandas as pd
 
 from faceseg_utils import catalog, dice
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.training import write_whole
 
 HERE = Path(__file__).resolve().parent
 SCORES = ("dice", "iou", "boundary_f1")
@@ -83,12 +82,12 @@ def main():
             said = ask(peer, photos, build / f"{peer}.npz", options.python, build / "mean.npy")
             masks, ms, mb, version = said["masks"], np.median(said["ms"]), float(said["mb"]), str(said["version"])
         scores = score(masks, val)
-        write_whole(HERE / "scores" / f"{peer}.csv", scores.to_csv(float_format="%.6f"))
+        scores.to_csv(HERE / "scores" / f"{peer}.csv", float_format="%.6f")
         means = scores.mean().round(6).to_dict()
         facts = {"ms": round(ms, 2), "mb": round(mb, 3), "version": version, "licence": licence}
         summary.append({"peer": peer, "title": title, **means, "photos": len(scores), **facts, "cpu": processor()})
         print(f"{peer:20s} " + "  ".join(f"{name} {value:.4f}" for name, value in means.items()) + f"  {ms:.1f} ms")
-    write_whole(HERE / "peers.csv", pd.DataFrame(summary).to_csv(index=False))
+    pd.DataFrame(summary).to_csv(HERE / "peers.csv", index=False)
 
 
 if __name__ == "__main__":

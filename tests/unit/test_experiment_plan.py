@@ -1,0 +1,97 @@
+"""The runs of record as a plan: every one can be asked for, is resumed, and is not run twice."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+
+from experiments import costs, reproduce
+from faceseg_utils import experiment
+from faceseg_utils.config import TrainConfig
+
+
+@pytest.fixture
+def tiny(make_dataset, monkeypatch):
+    """A plan of one run that takes seconds."""
+    config = TrainConfig(
+        model="unet", pretrained=False, dataset=str(make_dataset("own", 14)), size=(32, 32), epochs=2, batch_size=4
+    )
+    monkeypatch.setattr(reproduce, "PLAN", {"tiny-s0": config})
+    return config
+
+
+def test_the_list_names_every_run_with_state_and_cost(capsys):
+    assert reproduce.main(["--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split()[0] for line in lines] == list(reproduce.PLAN)
+    table = reproduce.listing(experiment.experiments_folder() / "runs")
+    assert table["state"].str.match(r"missing|done|stale|part \(\d+ epochs\)").all()
+    assert (table["minutes, about"] > 0).all()
+    longer, shorter = table.loc["report160-final-s0"], table.loc["report160-batch8-lr3e-4-s0"]
+    assert longer["minutes, about"] > 4 * shorter["minutes, about"]
+
+
+def test_every_logged_run_stands_in_the_plan_with_its_configuration():
+    for name, run in experiment.ExperimentLog().runs.items():
+        assert reproduce.PLAN[name] == TrainConfig(**run.config), name
+
+
+def test_the_ladder_changes_one_thing_at_a_time():
+    steps = list(reproduce.LADDER.values())
+    changed = [
+        {f.name for f in dataclasses.fields(a) if getattr(a, f.name) != getattr(b, f.name)}
+        for a, b in zip(steps, steps[1:])
+    ]
+    one_cycle = {"schedule", "optimizer", "weight_decay", "clip"}  # belong together: AdamW with its decay and clipping
+    assert [len(names) for names in changed if names != one_cycle] == [1] * 6 and one_cycle in changed
+    assert all(config.holdout == 0.1 for config in steps), "the 150 photos choose nothing"
+
+
+def test_a_run_is_made_once_and_resumed(tiny, tmp_path, capsys):
+    runs = tmp_path / "runs"
+    command = ["tiny-*", "--folder", str(runs), "--device", "cpu"]
+    assert reproduce.state("tiny-s0", tiny, runs) == "missing"
+    assert reproduce.main(command) == 0
+    assert reproduce.state("tiny-s0", tiny, runs) == "done"
+    written = (runs / "tiny-s0" / "summary.json").read_text()
+
+    capsys.readouterr()
+    assert reproduce.main([*command, "--flip"]) == 0
+    assert "done already" in capsys.readouterr().out
+    flipped = pd.read_csv(runs / "tiny-s0" / "flip_scores.csv", dtype={"id": str}).set_index("id")
+    assert list(flipped.index) == list(experiment.Run.read(runs / "tiny-s0").val_scores.index)
+
+    (runs / "tiny-s0" / "summary.json").unlink()  # killed just before the end
+    assert reproduce.state("tiny-s0", tiny, runs) == "part (2 epochs)"
+    assert reproduce.main(command) == 0
+    again = json.loads((runs / "tiny-s0" / "summary.json").read_text())
+    assert again["dice"] == json.loads(written)["dice"] and again["minutes"] == json.loads(written)["minutes"]
+
+
+def test_another_run_in_its_place_is_not_touched(tiny, tmp_path):
+    config = dataclasses.asdict(dataclasses.replace(tiny, seed=3))
+    (tmp_path / "tiny-s0").mkdir()
+    (tmp_path / "tiny-s0" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tiny-s0" / "metrics.csv").write_text("epoch,val_dice\n0,0.5\n")
+    with pytest.raises(ValueError, match="holds a run of another configuration"):
+        reproduce.main(["tiny-s0", "--folder", str(tmp_path)])
+
+
+def test_an_unknown_name_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        reproduce.main(["reprot160-*"])
+    assert "reprot160-*" in capsys.readouterr().err
+
+
+def test_the_costs_of_every_logged_network_are_known():
+    table = costs.read()
+    for run in experiment.ExperimentLog().runs.values():
+        height, width = run.config["size"]
+        row = table.loc[(run.config["model"], f"{height}x{width}")]
+        assert row["gflop"] == pytest.approx(costs.gflop(run.config["model"], (height, width)), abs=0.006)
+        assert row["mb"] == pytest.approx(row["parameters"] * 4e-6, abs=0.06) and row["ms"] > 0
+
+
+def test_the_cost_of_a_known_network():
+    assert costs.gflop("resnet34", (320, 320)) == pytest.approx(24.4, abs=0.05)
