@@ -174,11 +174,19 @@ def border_widths(
 ) -> np.ndarray:
     """Over how many pixels does the probability fall from .9 to .1 across the border of `mask`? float [N], a line each.
 
-    Take `mask = probability > 0.5` to measure blur and not misplacement. Infinite where it does not fall so far
-    within `reach` pixels to either side; a line that leaves the picture before is dropped. A 0/1 mask itself gives
-    0.8: one step between two pixels, drawn as a straight line (a little more where the border is slanted).
+    Take `mask = probability > 0.5` to measure blur and not misplacement; the lines are those of `border_profiles`,
+    the widths those of `profile_widths`.
     """
-    offsets, values = border_profiles(probability, mask, reach)
+    return profile_widths(*border_profiles(probability, mask, reach), high, low)
+
+
+def profile_widths(offsets: np.ndarray, values: np.ndarray, high: float = 0.9, low: float = 0.1) -> np.ndarray:
+    """Pixels over which each profile [N, S] falls from `high` to `low`, counted from its middle both ways: float [N].
+
+    Infinite where it does not fall so far within its reach to either side; a line that leaves the picture before is
+    dropped. A 0/1 mask itself gives 0.8: one step between two pixels, drawn as a straight line (a little more where
+    the border is slanted).
+    """
     middle = len(offsets) // 2
     outwards = _first_crossing(values[:, middle:] <= low, values[:, middle:], low)
     inwards = _first_crossing(values[:, middle::-1] >= high, values[:, middle::-1], high)

@@ -19,8 +19,11 @@ import pandas as pd
 import torch
 
 from faceseg_utils import analysis, catalog, labels
+from faceseg_utils.checkpoint import revision, write_whole
+from faceseg_utils.config import TrainConfig
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.training import TrainConfig, device_name, revision, train, write_whole
+from faceseg_utils.device import device_name
+from faceseg_utils.training import train
 
 HERE = Path(__file__).resolve().parent
 LOSSES = ("bce", "bce+dice", "focal", "tversky", "boundary-bce")
