@@ -101,6 +101,8 @@ DATASETS = {
                 "parts": View(PARTS, tuple(range(len(PARTS)))),
             },
             splits={"train": ("images", "masks"), "val": ("images", "masks")},
+            members=(".", "images", "masks"),
+            digest="970f2ef639035833c1f88a1e26a01a4156f31548498dec44f50b752b8d4ef27b",
             licence="CC0 1.0",
             citation="Rendered for this course from MakeHuman assets (CC0); data/render holds the generator.",
         ),

@@ -89,6 +89,8 @@ class Status:
         hint = ""
         if self.state == self.MISSING and catalog.DATASETS[self.name].sources:
             hint = f"; fetch it: python -m faceseg_utils data {self.name}"
+        elif self.state == self.DAMAGED and self.name == "sample":
+            hint = "; it came with the repository: git checkout data/sample"
         elif self.state == self.DAMAGED:
             hint = f"; remove it, then: python -m faceseg_utils data {self.name}"
         return f"{self.name}: {self.state} ({self.folder}){hint}"

@@ -23,7 +23,7 @@ def preview(job):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="python -m data.render", description=__doc__)
-    parser.add_argument("--count", type=int, default=312, help="how many people to render")
+    parser.add_argument("--count", type=int, default=318, help="how many people to render")
     parser.add_argument("--seed", type=int, default=0, help="seed of the first; the others count up")
     parser.add_argument("--out", default="data/sample", help="where the dataset goes")
     parser.add_argument("--work", default="build/render", help="cache of rendered people; delete to start afresh")
