@@ -1,6 +1,6 @@
 """Which loss gives the best border? Runs that differ in the loss alone, scored photo by photo.
 
-    python -m experiments.losses.run                       # the sample: about 4 minutes a run on one CPU core
+    python -m experiments.losses.run                       # the sample: some minutes a run on one CPU core
     python -m experiments.losses.run --dataset picsart     # 500 of the PicsArt photos
     python -m experiments.losses.run --seeds 0 1           # each loss twice
 
@@ -28,7 +28,7 @@ from faceseg_utils.training import train
 HERE = Path(__file__).resolve().parent
 LOSSES = ("bce", "bce+dice", "focal", "tversky", "boundary-bce")
 SETUP = {  # what all runs of a dataset share
-    "sample": {"size": (160, 128), "epochs": 6},
+    "sample": {"size": (128, 96), "epochs": 6},
     "picsart": {"size": (128, 96), "epochs": 4, "limit": 500},
 }
 COLUMNS = ["loss", "seed", "id", "person", "dice", "iou", "boundary_f1", "width", "length", "wrong", "doubted"]
