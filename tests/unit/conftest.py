@@ -93,6 +93,55 @@ def make_dataset(tmp_path):
 
 
 @pytest.fixture(scope="session")
+def portraits(tmp_path_factory):
+    """A folder of 25 portraits to train on: 20 in train, 2 of its people held out, 3 in validation."""
+    root = tmp_path_factory.mktemp("portraits")
+    _own(root, 25)
+    return root
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    """Every network that is built is a U-Net of 8,000 weights, and torch takes one thread: a run takes a second.
+
+    With one thread sums have the same order in every process that a test compares.
+    """
+    import torch
+
+    from faceseg_utils import model, training
+
+    threads, build = torch.get_num_threads(), model.build_model
+    torch.set_num_threads(1)
+    model.build_model = training.build_model = lambda name, classes=1, pretrained=False: model.UNet(3, classes, 4, 2)
+    yield
+    torch.set_num_threads(threads)
+    model.build_model = training.build_model = build
+
+
+def without_batch_statistics(name, classes=1, pretrained=False):
+    """In place of `build_model`: what this network says of a photo does not depend on those beside it."""
+    import torch
+
+    from faceseg_utils import model
+
+    network = model.UNet(3, classes, 4, 2)
+    for block in list(network.modules()):
+        for part, layer in list(block.named_children()):
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                setattr(block, part, torch.nn.GroupNorm(2, layer.num_features))
+    return network
+
+
+@pytest.fixture
+def no_batch_statistics(monkeypatch):
+    """Every network that is built has group in place of batch normalisation."""
+    from faceseg_utils import model, training
+
+    monkeypatch.setattr(model, "build_model", without_batch_statistics)
+    monkeypatch.setattr(training, "build_model", without_batch_statistics)
+
+
+@pytest.fixture(scope="session")
 def real_photos():
     """The folder of the real PicsArt photos; the test is skipped where there are none."""
     folder = catalog.data_root() / "picsart"

@@ -1,12 +1,7 @@
 """Training on a folder of small made-up portraits: learns, repeats, resumes, refuses."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -15,18 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from faceseg_utils import batches, catalog, checkpoint, guardrails, training
+from faceseg_utils import batches, guardrails, training
 from faceseg_utils.model import Segmenter
 from faceseg_utils.training import PRESETS, TrainConfig, train
-
-RUN = """
-import json, sys, torch
-from faceseg_utils.training import TrainConfig, train
-torch.set_num_threads(1)
-config = TrainConfig(**json.loads(sys.argv[1]))
-if __name__ == "__main__":
-    done = train(config, sys.argv[2], resume="resume" in sys.argv, device="cpu")
-"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -82,19 +68,6 @@ def finished(folder, tmp_path_factory):
         model="lite0", pretrained=False, dataset=str(folder), size=(64, 64), batch_size=4, epochs=2, ema=0.9,
     )  # fmt: skip
     return train(config, run, device="cpu")
-
-
-def stop_after(monkeypatch, epochs: int, error=KeyboardInterrupt):
-    """Stop as Ctrl-C would, in the middle of the epoch after `epochs` whole ones."""
-    whole, done = training._train_epoch, []
-
-    def interrupted(*args):
-        if len(done) == epochs:
-            raise error
-        done.append(1)
-        return whole(*args)
-
-    monkeypatch.setattr(training, "_train_epoch", interrupted)
 
 
 # --- Configuration ----------------------------------------------------------------------------------------------------
@@ -263,103 +236,6 @@ def test_nothing_to_evaluate(finished, config):
         training.evaluate(finished.segmenter, val.subset([]))
 
 
-# --- Resume -----------------------------------------------------------------------------------------------------------
-
-
-def test_interrupted_run_resumes_bit_for_bit(finished, config, tmp_path, monkeypatch):
-    stop_after(monkeypatch, 1)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", device="cpu")
-    assert len(numbers(tmp_path / "run")) == 1
-    monkeypatch.undo()
-    train(config, tmp_path / "run", resume=True, device="cpu")
-    assert same(weights(finished.folder), weights(tmp_path / "run"))
-    pd.testing.assert_frame_equal(numbers(finished.folder), numbers(tmp_path / "run"))
-    for file in ("val_scores.csv", "model/model.safetensors"):
-        assert (finished.folder / file).read_bytes() == (tmp_path / "run" / file).read_bytes()
-
-
-def test_run_stopped_before_its_first_checkpoint_starts_over(finished, config, tmp_path, monkeypatch):
-    stop_after(monkeypatch, 0)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", device="cpu")
-    monkeypatch.undo()
-    train(config, tmp_path / "run", resume=True, device="cpu")
-    assert same(weights(finished.folder), weights(tmp_path / "run"))
-
-
-@pytest.mark.slow
-def test_killed_run_resumes_bit_for_bit(finished, config, tmp_path):
-    """kill -9, which no program can prepare for, once the first epoch is on disk."""
-    (tmp_path / "run.py").write_text(RUN)
-    run = tmp_path / "run"
-    command = [sys.executable, tmp_path / "run.py", json.dumps(asdict(config)), run]
-    process = subprocess.Popen([*map(str, command)], env=_environment(), stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (run / "metrics.csv").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL, "the run was over before it could be killed"
-    assert not (run / "summary.json").exists() and len(numbers(run)) == 1
-
-    train(config, run, resume=True, device="cpu")
-    assert same(weights(finished.folder), weights(run))
-    pd.testing.assert_frame_equal(numbers(finished.folder), numbers(run))
-
-
-@pytest.mark.parametrize("rest", [0, 100, 100_000])
-def test_damaged_checkpoint_is_refused(finished, config, tmp_path, rest):
-    run = shutil.copytree(finished.folder, tmp_path / "run")
-    (run / "last.pt").write_bytes((run / "last.pt").read_bytes()[:rest])
-    with pytest.raises(ValueError, match="last.pt: damaged, or not a checkpoint .*train again") as error:
-        train(config, run, resume=True, device="cpu")
-    assert "\n" not in str(error.value)
-
-
-def test_foreign_checkpoint_is_refused(finished, config, tmp_path):
-    run = shutil.copytree(finished.folder, tmp_path / "run")
-    torch.save({"weights": torch.zeros(3)}, run / "last.pt")
-    with pytest.raises(ValueError, match="last.pt: damaged, or not a checkpoint of this course"):
-        train(config, run, resume=True, device="cpu")
-
-
-def test_checkpoint_that_would_run_code_is_refused(config, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return os.mkdir, (str(tmp_path / "owned"),)
-
-    (tmp_path / "run").mkdir()
-    torch.save({"format": 1, "evil": Evil()}, tmp_path / "run" / "last.pt")
-    with pytest.raises(ValueError, match="not a checkpoint"):
-        train(config, tmp_path / "run", resume=True, device="cpu")
-    assert not (tmp_path / "owned").exists()
-
-
-def test_checkpoint_of_another_format_is_refused(finished, config, tmp_path):
-    run = shutil.copytree(finished.folder, tmp_path / "run")
-    state = torch.load(run / "last.pt", weights_only=True)
-    torch.save(state | {"format": 99}, run / "last.pt")
-    with pytest.raises(ValueError, match="checkpoint format 99, this version of the course reads 1"):
-        train(config, run, resume=True, device="cpu")
-
-
-def test_resume_with_another_configuration_is_refused(finished, config):
-    with pytest.raises(ValueError, match="saved with learning_rate=0.001, asked for learning_rate=0.1"):
-        train(replace(config, learning_rate=0.1), finished.folder, resume=True, device="cpu")
-
-
-def test_full_disk_keeps_the_last_whole_file(tmp_path, monkeypatch):
-    checkpoint.write_whole(tmp_path / "file", "old")
-
-    def full(_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(OSError, match=r"file: could not be written \(No space left on device\); free some space"):
-        checkpoint.write_whole(tmp_path / "file", "new")
-    assert (tmp_path / "file").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
-
-
 # --- Guard rails ------------------------------------------------------------------------------------------------------
 
 
@@ -392,28 +268,3 @@ def test_lr_range_test_rises_and_stops(config):
     table = guardrails.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=100, steps=12, device="cpu")
     assert table["learning_rate"].is_monotonic_increasing and table["learning_rate"].iloc[0] == pytest.approx(1e-5)
     assert len(table) < 12, "at a learning rate of 100 the loss runs away"
-
-
-# --- More than one process --------------------------------------------------------------------------------------------
-
-
-def _environment() -> dict:
-    root = str(catalog.course_root())
-    return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root, "TQDM_DISABLE": "1"}
-
-
-@pytest.mark.slow
-def test_two_processes(finished, config, tmp_path):
-    """The same number of steps on the same batches, every photo scored once, one writer."""
-    (tmp_path / "run.py").write_text(RUN)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += [tmp_path / "run.py", json.dumps(asdict(config)), tmp_path / "run"]
-    done = subprocess.run([*map(str, command)], env=_environment(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[:3000]
-    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["processes"] == 2 and summary["photos"] == {"train": 16, "val": 2}
-    one, two = numbers(finished.folder), numbers(tmp_path / "run")
-    assert one["learning_rate"].tolist() == pytest.approx(two["learning_rate"].tolist())
-    # Batch normalisation sees half a batch in each process, so that losses are near, not equal.
-    assert two["train_loss"].tolist() == pytest.approx(one["train_loss"].tolist(), rel=0.2)
-    assert done.stdout.count("epoch   1") == 1, "one process reports"
