@@ -14,6 +14,21 @@ from faceseg_utils.plots import colour_mask
 LARGEST = 50_000_000  # pixels; beyond it a photo is scaled down on reading, or memory would run out
 
 
+def to_rgb(file: Image.Image, largest: int) -> np.ndarray:
+    """An opened image as uint8 [H, W, 3]: upright, at most `largest` pixels, 16 bits cut to 8, transparent as white."""
+    if file.mode == "I" or file.mode.startswith("I;16"):
+        values = np.asarray(ImageOps.exif_transpose(file))
+        file = Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
+    shrink = (largest / (file.width * file.height)) ** 0.5
+    if shrink < 1:  # a JPEG is decoded at a smaller size straight away
+        file.thumbnail((max(1, int(file.width * shrink)), max(1, int(file.height * shrink))))
+    upright = ImageOps.exif_transpose(file)
+    if "A" in upright.getbands() or "transparency" in upright.info:
+        upright = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    return np.asarray(upright.convert("RGB"))
+
+
 def read_photo(path: str | Path) -> np.ndarray:
     """Any photo as uint8 [H, W, 3]: turned upright (EXIF), 16-bit, grey, CMYK and transparent ones converted.
 
@@ -21,13 +36,7 @@ def read_photo(path: str | Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as file:
-            shrink = (LARGEST / (file.width * file.height)) ** 0.5
-            if shrink < 1:
-                file.thumbnail((int(file.width * shrink), int(file.height * shrink)))
-            upright = ImageOps.exif_transpose(file)
-            if upright.mode.startswith("I;16") or upright.mode == "I":
-                upright = Image.fromarray((np.asarray(upright).astype(np.uint32) >> 8).astype(np.uint8))
-            return np.asarray(upright.convert("RGB"))
+            return to_rgb(file, LARGEST)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
         if isinstance(error, FileNotFoundError):
             raise FileNotFoundError(f"{path}: no such file") from None

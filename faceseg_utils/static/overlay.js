@@ -58,7 +58,7 @@ export function paint(state) {
   return blend(photo, errorKinds(prediction, truth), errorPalette, opacity, [1, 2, 3], true);
 }
 
-const LAYERS = ["photo", "true mask", "prediction", "error map"];
+const FIT = 540;  // at zoom 1 a picture is at most this wide, in CSS pixels
 const REDRAW = ["photo", "truth", "levels", "threshold", "layer", "opacity", "visible"];
 
 function render({ model, el }) {
@@ -106,6 +106,7 @@ function render({ model, el }) {
     const follow = () => {
       input.value = model.get(name);
       value.textContent = step === 1 ? `${model.get(name)}x` : (+model.get(name)).toFixed(2);
+      input.setAttribute("aria-valuetext", value.textContent);
     };
     input.addEventListener("input", () => set(name, +input.value));
     model.on(`change:${name}`, follow);
@@ -117,7 +118,7 @@ function render({ model, el }) {
   const layerBox = make("fieldset", side);
   make("legend", layerBox, { textContent: "show" });
   const group = `layer-${Math.random().toString(36).slice(2)}`;
-  const radios = LAYERS.map(layer => {
+  const radios = model.get("layers").map(layer => {
     const label = make("label", layerBox);
     const radio = make("input", label, { type: "radio", name: group, value: layer });
     radio.dataset.lmSuppressShortcuts = "true";
@@ -156,7 +157,7 @@ function render({ model, el }) {
   stops.push(["change:visible", followClasses]);
   model.on("change:visible", followClasses);
 
-  const legend = make("div", side, { className: "faceseg-legend" });
+  const legend = make("div", side, { className: "faceseg-legend", hidden: !model.get("layers").includes("error map") });
   model.get("error_names").forEach((name, k) => {
     if (k === 0) return;
     const item = make("span", legend);
@@ -175,7 +176,8 @@ function render({ model, el }) {
     const answer = decide(sample, now.channels, now.threshold)[0], truth = now.truth[i];
     const level = now.channels === 1 ? sample[0] : sample[answer];
     const what = now.channels === 1 ? names[1] : names[answer];
-    readout.textContent = `row ${y}, column ${x}: truth ${truth === IGNORE ? "not labelled" : names[truth]}, `
+    const known = truth === IGNORE ? "not labelled" : names[truth];
+    readout.textContent = `row ${y}, column ${x}: ${model.get("layers").includes("true mask") ? `truth ${known}, ` : ""}`
       + `prediction ${names[answer]}, P(${what}) = ${(level / 255).toFixed(2)}`;
   };
   canvas.addEventListener("pointermove", event => {
@@ -195,7 +197,7 @@ function render({ model, el }) {
     tell();
   });
 
-  const zoom = () => { canvas.style.width = `${width * model.get("zoom")}px`; };
+  const zoom = () => { canvas.style.width = `${Math.min(width, FIT) * model.get("zoom")}px`; };
   zoom();
   stops.push(["change:zoom", zoom]);
   model.on("change:zoom", zoom);

@@ -5,6 +5,7 @@
 set-up cell of a notebook switches custom widgets on; JupyterLab, Notebook 7 and VS Code need nothing.
 """
 
+from faceseg_utils.widgets.gallery import Gallery, chosen, groups
 from faceseg_utils.widgets.overlay import (
     ERROR_NAMES,
     ERROR_PALETTE,
@@ -18,8 +19,10 @@ from faceseg_utils.widgets.overlay import (
     quantise,
 )
 from faceseg_utils.widgets.training import TrainingView, progress_figure
+from faceseg_utils.widgets.upload import TryYourPhoto, read_upload
 
 __all__ = [
-    "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "MaskOverlay", "TrainingView", "check_photo",
-    "decide", "painted", "progress_figure", "quantise",
+    "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "Gallery", "MaskOverlay", "TrainingView",
+    "TryYourPhoto", "check_photo", "chosen", "decide", "groups", "painted", "progress_figure", "quantise",
+    "read_upload",
 ]  # fmt: skip

@@ -87,7 +87,7 @@ class MaskOverlay(anywidget.AnyWidget):
     Parameters
     ----------
     photo : uint8 [H, W, 3].
-    truth : uint8 [H, W], classes 0..K-1, 255 = not labelled.
+    truth : uint8 [H, W], classes 0..K-1, 255 = not labelled; None where nobody knows: then without its two layers.
     probabilities : float [H, W] of "person", or [K, H, W], as `Segmenter.predict` gives them.
     classes, palette : names and colours [K]; person/background if not given.
     description : one sentence for readers who cannot see the picture.
@@ -107,6 +107,7 @@ class MaskOverlay(anywidget.AnyWidget):
     error_names = traitlets.List(list(ERROR_NAMES)).tag(sync=True)
     error_palette = traitlets.List([list(c) for c in ERROR_PALETTE]).tag(sync=True)
     description = traitlets.Unicode("").tag(sync=True)
+    layers = traitlets.List(list(LAYERS)).tag(sync=True)  # those that can be shown
     layer = traitlets.Enum(LAYERS, "error map").tag(sync=True)
     threshold = traitlets.Float(0.5, min=0, max=1).tag(sync=True)
     opacity = traitlets.Float(0.6, min=0, max=1).tag(sync=True)
@@ -114,6 +115,9 @@ class MaskOverlay(anywidget.AnyWidget):
     visible = traitlets.List([]).tag(sync=True)
 
     def __init__(self, photo, truth, probabilities, classes=PERSON, palette=None, description="", **state):
+        if truth is None:
+            truth = np.full(np.shape(photo)[:2], IGNORE, np.uint8)
+            state = {"layers": ["photo", "prediction"], "layer": "prediction", **state}
         arrays = check_photo(photo), _check_truth(truth, len(classes)), quantise(probabilities)
         self._arrays = tuple(np.ascontiguousarray(a) for a in arrays)
         photo, truth, levels = self._arrays
@@ -141,8 +145,8 @@ class MaskOverlay(anywidget.AnyWidget):
         return painted(photo, truth, levels, self.threshold, layer, self.palette, self.opacity, self.visible)
 
     def figure(self) -> Figure:
-        """The four layers side by side: what readers without a kernel get."""
-        return plots.pictures([[self.pixels(layer) for layer in LAYERS]], titles=LAYERS, height=2.6)
+        """All layers side by side: what readers without a kernel get."""
+        return plots.pictures([[self.pixels(layer) for layer in self.layers]], titles=self.layers, height=2.6)
 
     def show(self, alt: str, caption: str = "") -> None:
         """The static figure with `alt` and `caption`, then the widget itself."""

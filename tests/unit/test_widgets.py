@@ -50,6 +50,12 @@ def test_static_figure_has_the_four_layers():
     assert [axis.get_title() for axis in figure.axes] == list(widgets.LAYERS)
 
 
+def test_without_a_true_mask_only_photo_and_prediction_are_offered():
+    widget = overlay(truth=None)
+    assert (widget.layers, widget.layer) == (["photo", "prediction"], "prediction")
+    assert [axis.get_title() for axis in widget.figure().axes] == ["photo", "prediction"]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
