@@ -275,7 +275,9 @@ def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, l
         raise ValueError(f"no column '{by}': the table has {', '.join(map(str, table.columns))}")
     column = table[by]
     if pd.api.types.is_numeric_dtype(column) and column.nunique() > 6:
-        column = pd.qcut(column, groups, precision=2, duplicates="drop").map(lambda x: f"{x.left:.2f} to {x.right:.2f}")
+        lowest = column.min()  # qcut lowers its first edge a little, to hold the smallest value
+        cut = pd.qcut(column, groups, precision=2, duplicates="drop")
+        column = cut.map(lambda x: f"{max(x.left, lowest):.2f} to {x.right:.2f}")
     rows = {}
     for value, part in table.groupby(column, observed=True, sort=True):
         people = by_person(part, score)

@@ -159,6 +159,7 @@ def test_slices_by_word_and_by_number():
     by_number = analysis.slices(table, "share")
     assert (by_number["low"] <= by_number["mean"]).all() and (by_number["mean"] <= by_number["high"]).all()
     assert by_number["n"].tolist() == [4, 4, 4] and by_number["mean"].is_monotonic_increasing
+    assert by_number.index[0].startswith("0.00 to "), "no share below the smallest"
     with pytest.raises(ValueError, match="no column 'pose'"):
         analysis.slices(table, "pose")
 
