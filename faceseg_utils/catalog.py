@@ -102,7 +102,7 @@ DATASETS = {
             },
             splits={"train": ("images", "masks"), "val": ("images", "masks")},
             members=(".", "images", "masks"),
-            digest="970f2ef639035833c1f88a1e26a01a4156f31548498dec44f50b752b8d4ef27b",
+            digest="c840a0460cd9223cc26fea26eb2a6957ef2be3eec319b3a63b3fb14f2be814d8",
             licence="CC0 1.0",
             citation="Rendered for this course from MakeHuman assets (CC0); data/render holds the generator.",
         ),

@@ -37,15 +37,16 @@ def mask_from_coverage(coverage):
 def without_specks(mask, share):
     """Give islands that are too small to see to the class with the next largest share."""
     mask = mask.copy()
-    for name, smallest in SMALLEST.items():
-        index = INDEX[name]
-        islands, count = ndimage.label(mask == index)
-        sizes = np.bincount(islands.ravel(), minlength=count + 1)
-        speck = (islands > 0) & (sizes < smallest)[islands]
-        if speck.any():
-            around = ndimage.gaussian_filter(share, (1.5, 1.5, 0))[speck]
-            around[:, index] = -1
-            mask[speck] = around.argmax(-1)
+    for _ in range(3):      # what one class gives away may be a speck of the next
+        for name, smallest in SMALLEST.items():
+            index = INDEX[name]
+            islands, count = ndimage.label(mask == index)
+            sizes = np.bincount(islands.ravel(), minlength=count + 1)
+            speck = (islands > 0) & (sizes < smallest)[islands]
+            if speck.any():
+                around = ndimage.gaussian_filter(share, (1.5, 1.5, 0))[speck]
+                around[:, index] = -1
+                mask[speck] = around.argmax(-1)
     return mask
 
 
