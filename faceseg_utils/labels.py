@@ -13,7 +13,7 @@ from faceseg_utils.analysis import INVENTED, MISSED, components, error_kinds
 from faceseg_utils.calibration import check_probability
 from faceseg_utils.dice import boundary
 
-FINE = 5  # a polygon is filled at this many times the size, because PIL adds the pixels that its outline touches
+FINE = 3  # a polygon is filled at this many times the size, because PIL adds the pixels that its outline touches
 BEYOND = 8  # pixels: how far outside of the frame a person who is cut off goes on
 
 
@@ -24,18 +24,25 @@ def drawn_by_hand(mask: np.ndarray, every: float, jitter: float, random: np.rand
     """
     person = (np.asarray(mask) > 0) & (np.asarray(mask) != 255)
     beyond = np.pad(np.pad(person, BEYOND, "edge"), 1)  # an outline that closes outside of the frame
-    drawn = np.zeros(beyond.shape, bool)
-    for outline in contour_generator(z=beyond.astype(float)).lines(0.5):  # [N, 2] as x, y; holes too
+    outlines = contour_generator(z=beyond.astype(float)).lines(0.5)  # [N, 2] each, as x, y
+    canvas = Image.new("1", (FINE * beyond.shape[1], FINE * beyond.shape[0]))
+    pen = ImageDraw.Draw(canvas)
+    for outline in sorted(
+        outlines, key=lambda each: -abs(_signed_area(each))
+    ):  # what lies inside of another comes later
         along = np.r_[0, np.linalg.norm(np.diff(outline, axis=0), axis=1).cumsum()]
         at = np.linspace(0, along[-1], max(3, round(along[-1] / every)), endpoint=False)
         clicks = np.stack([np.interp(at, along, axis) for axis in outline.T], 1)
         clicks += random.normal(0, jitter, clicks.shape)
-        area = Image.new("1", (FINE * beyond.shape[1], FINE * beyond.shape[0]))
-        ImageDraw.Draw(area).polygon([tuple(FINE * click + FINE // 2) for click in clicks], fill=1)
-        drawn ^= np.asarray(area)[FINE // 2 :: FINE, FINE // 2 :: FINE]  # at the centres of the pixels; a hole, which
-        # lies inside of another outline, takes out of it
+        pen.polygon([tuple(FINE * click + FINE // 2) for click in clicks], fill=int(_signed_area(outline) > 0))
     edge = BEYOND + 1
-    return drawn[edge:-edge, edge:-edge].astype(np.uint8)
+    return np.asarray(canvas)[FINE // 2 :: FINE, FINE // 2 :: FINE][edge:-edge, edge:-edge].astype(np.uint8)
+
+
+def _signed_area(outline: np.ndarray) -> float:
+    """Area inside a closed line [N, 2]: contourpy turns outlines of a piece one way, and of a hole the other way."""
+    x, y = outline.T
+    return float(x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2
 
 
 def plant_fault(mask: np.ndarray, radius: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,10 @@ def drawn(mask, every, jitter, seed=0):
     return labels.drawn_by_hand(mask, every, jitter, np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("mask", [DISC, CUT_OFF, RING, np.zeros_like(DISC), np.ones_like(DISC)])
+NESTED = RING | (np.hypot(ROWS - 60, COLUMNS - 50) < 6).astype(np.uint8)  # a piece inside of the hole
+
+
+@pytest.mark.parametrize("mask", [DISC, CUT_OFF, RING, NESTED, np.zeros_like(DISC), np.ones_like(DISC)])
 def test_many_exact_clicks_give_the_mask_back(mask):
     same = drawn(mask, every=1, jitter=0)
     assert same.shape == mask.shape and same.dtype == np.uint8
