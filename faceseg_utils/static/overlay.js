@@ -100,7 +100,8 @@ function render({ model, el }) {
     const row = make("label", side, { className: "faceseg-row" });
     make("span", row, { textContent: label });
     const input = make("input", row, { type: "range", min: step === 1 ? 1 : 0, max: maximum, step });
-    const value = make("output", row);
+    const value = make("span", row);
+    value.setAttribute("aria-hidden", "true");
     input.setAttribute("aria-label", label);
     input.dataset.lmSuppressShortcuts = "true";  // or JupyterLab takes its arrow keys
     const follow = () => {

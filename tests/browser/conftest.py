@@ -1,0 +1,139 @@
+"""A real JupyterLab in a headless Chromium: skipped, with the reason, where either is missing."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import nbformat
+import pytest
+
+from tools.workbook import ROOT
+
+KEPT = ROOT / "build" / "browser"  # screenshots, kept by continuous integration
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+SETTINGS = {  # no pop-ups, and every cell in the page, not only those in sight
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
+    "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
+}
+READY = """() => {
+    const session = window.jupyterapp?.shell?.currentWidget?.sessionContext;
+    return session && session.isReady && session.session?.kernel?.status === "idle";
+}"""
+ASK = """async code => {
+    const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+    const run = kernel.requestExecute({ code, store_history: false });
+    let text = "";
+    run.onIOPub = message => { text += message.content.text ?? message.content.evalue ?? ""; };
+    await run.done;
+    return text;
+}"""
+RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
+
+
+def chromium() -> str:
+    """Where a Chromium lies: FACESEG_CHROMIUM, else what the system has; empty if there is none."""
+    names = [os.environ.get("FACESEG_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
+    return next(filter(None, map(shutil.which, filter(None, names))), "")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if not chromium():
+        pytest.skip("no Chromium here: `apt-get install chromium`, or set FACESEG_CHROMIUM to one")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: `make setup`")
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class Lab:
+    """A JupyterLab server in a folder of its own, with kernels that see this checkout."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "notebooks").mkdir()
+        for name, text in SETTINGS.items():
+            file = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        own = {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
+        own |= {
+            "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(folder / "spaces"),
+        }
+        own |= {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
+        own |= {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+        own |= {"FACESEG_DATASET": "sample", "FACESEG_PROFILE": "quick"}
+        flags = ["--no-browser", "--allow-root", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True",
+                 f"--ServerApp.port={self.url.rsplit(':')[-1]}", "--LabApp.expose_app_in_browser=True",
+                 f"--ServerApp.root_dir={folder / 'notebooks'}"]  # fmt: skip
+        self.log = open(folder / "lab.log", "w")
+        self.process = subprocess.Popen([sys.executable, "-m", "jupyterlab", *flags], env=os.environ | own,
+                                        stdout=self.log, stderr=subprocess.STDOUT)  # fmt: skip
+        for _ in range(300):
+            try:
+                urllib.request.urlopen(f"{self.url}/api/status", timeout=2).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, (folder / "lab.log").read_text()[-2000:]
+                time.sleep(0.2)
+        self.stop()
+        raise RuntimeError("JupyterLab did not answer within a minute: " + (folder / "lab.log").read_text()[-2000:])
+
+    def write(self, name: str, cells: list[str]) -> None:
+        """A notebook of these code cells."""
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+        notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        nbformat.write(notebook, self.folder / "notebooks" / name)
+
+    def run_all(self, page, name: str, minutes: float = 1.5) -> None:
+        """Open a notebook in the page and run all its cells; fails when one of them raises."""
+        page.goto(f"{self.url}/lab/tree/{name}?reset", wait_until="domcontentloaded")
+        page.wait_for_function(READY, timeout=60_000)
+        page.evaluate("window.done = null")
+        page.evaluate(f"() => {{ ({RUN_ALL})().then(() => {{ window.done = true; }}) }}")
+        page.wait_for_function("() => window.done", timeout=minutes * 60_000)
+        page.wait_for_function(READY)
+        raised = page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+        assert raised.count() == 0, raised.first.inner_text()
+
+    def ask(self, page, code: str) -> str:
+        """What `code` prints in the kernel of the notebook that is open in the page."""
+        return page.evaluate(ASK, code).strip()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+
+
+@pytest.fixture(scope="session")
+def lab(browser, tmp_path_factory):
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(scope="module")
+def page(browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield page
+    page.close()
+
+
+@pytest.fixture(autouse=True)
+def screenshot(page, request):
+    """What the page looked like when the test ended, in build/browser under the test's name."""
+    yield
+    KEPT.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=KEPT / f"{request.node.name}.png")

@@ -1,0 +1,167 @@
+"""The widgets in a real JupyterLab: what the page paints is what the pure functions say, by mouse and by keyboard."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from faceseg_utils import analysis
+from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.widgets import MaskOverlay, chosen
+from tests.browser.reading import in_words, milliseconds, pixels, wait_until_drawn
+
+pytestmark = pytest.mark.browser
+
+# A network is not needed here: blurred masks stand in for probabilities, the same in the kernel and in the test.
+SETUP = """
+import numpy as np
+from scipy import ndimage
+from faceseg_utils import analysis, widgets
+from faceseg_utils.dataset import PortraitDataset
+
+def blurred(view, count=16):
+    data = PortraitDataset("sample", "val", view)
+    photos, masks = zip(*(data[i] for i in range(count)))
+    probabilities = []
+    for mask in masks:
+        p = np.stack([ndimage.gaussian_filter((mask == k).astype(float), 6) for k in range(len(data.classes))])
+        probabilities.append(p[1] / p.sum(axis=0) if len(p) == 2 else p / p.sum(axis=0))
+    return data, photos, masks, probabilities
+
+class Bright:
+    classes = ("background", "person")
+
+    def predict(self, photo):
+        return photo[..., 0] / 255
+"""
+OVERLAY = """
+data, photos, masks, probabilities = blurred("{view}", 4)
+widgets.MaskOverlay(photos[3], masks[3], probabilities[3], data.classes, layer="prediction")
+"""
+GALLERY = """
+data, photos, masks, probabilities = blurred("person")
+table = analysis.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
+widgets.Gallery(photos, masks, probabilities, table)
+"""
+OWN = "widgets.TryYourPhoto(Bright())"
+NAMES = {}  # what the cell SETUP defines, here
+exec(SETUP, NAMES)
+PIXELS = """canvas => Array.from(
+    canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
+
+
+@pytest.fixture(scope="module")
+def cell(lab, page):
+    """`cell(k)`: the k-th cell of the notebook in the page, run."""
+    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN]
+    lab.write("widgets.ipynb", cells)
+    lab.run_all(page, "widgets.ipynb")
+    return lambda k: page.locator(".jp-Notebook .jp-Cell").nth(k)
+
+
+@pytest.mark.parametrize("view, k", [("person", 1), ("parts", 2)], ids=["person", "parts"])
+def test_overlay_paints_what_the_functions_say(page, cell, view, k):
+    data, photos, masks, probabilities = NAMES["blurred"](view, 4)
+    twin = MaskOverlay(photos[3], masks[3], probabilities[3], data.classes, layer="prediction")
+    root, canvas = cell(k).locator(".faceseg-overlay"), cell(k).locator("canvas")
+    threshold, opacity, zoom = (root.get_by_role("slider", name=name) for name in ("threshold", "opacity", "zoom"))
+    before = pixels(canvas)
+    assert (before == twin.pixels()).all()
+
+    wait_until_drawn(root, lambda: threshold.press("ArrowRight"), times=20)
+    twin.threshold = float(threshold.input_value())
+    assert twin.threshold == pytest.approx(0.7)
+    assert (pixels(canvas) == twin.pixels()).all() and (pixels(canvas) != before).any()
+
+    wait_until_drawn(root, lambda: opacity.press("End"))
+    twin.opacity = 1.0
+    assert (pixels(canvas) == twin.pixels()).all()
+
+    name = data.classes[-1]
+    wait_until_drawn(root, lambda: root.get_by_role("checkbox", name=name, exact=True).press("Space"))
+    twin.visible = twin.visible[:-1]
+    assert (pixels(canvas) == twin.pixels()).all()
+
+    for layer in ("photo", "true mask", "error map"):
+        wait_until_drawn(root, lambda layer=layer: root.get_by_role("radio", name=layer).check())
+        assert (pixels(canvas) == twin.pixels(layer)).all()
+        assert canvas.get_attribute("aria-label").startswith(f"{layer} at threshold 0.70")
+
+    width = canvas.bounding_box()["width"]
+    zoom.press("ArrowRight")
+    page.wait_for_function(
+        "([c, w]) => c.getBoundingClientRect().width === 2 * w", arg=[canvas.element_handle(), width]
+    )
+
+    canvas.focus()
+    canvas.press("Shift+ArrowUp")
+    height, wide = masks[3].shape
+    assert f"row {height // 2 - 10}, column {wide // 2}: truth " in root.get_by_role("status").inner_text()
+
+    times = milliseconds(root, threshold, "ArrowLeft", 25)
+    print(f"\n{view}: {in_words(times)}")
+
+
+def test_gallery_sorts_filters_and_opens(page, cell):
+    data, photos, masks, probabilities = NAMES["blurred"]("person")
+    table = analysis.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
+    here, buttons = cell(3), cell(3).locator(".faceseg-gallery button")
+
+    def wait_for(rows):
+        page.wait_for_function(
+            "([grid, rows]) => JSON.stringify([...grid.children].map(b => +b.dataset.index)) === JSON.stringify(rows)",
+            arg=[here.locator(".faceseg-gallery").element_handle(), rows.tolist()],
+        )
+
+    wait_for(chosen(table, "dice")[:12])
+    assert all("dice" in alt for alt in here.locator("img").evaluate_all("all => all.map(image => image.alt)"))
+    here.get_by_label("sort by").select_option("false_positives")
+    here.get_by_label("order").select_option("highest first")
+    wait_for(chosen(table, "false_positives", ascending=False)[:12])
+    here.get_by_label("only").select_option("sex")
+    here.get_by_label("which").select_option("female")
+    wanted = chosen(table, "false_positives", False, "sex", "female")[:12]
+    wait_for(wanted)
+
+    buttons.nth(2).focus()
+    page.keyboard.press("Enter")
+    canvas = here.locator(".faceseg-overlay canvas")
+    canvas.wait_for()
+    row = wanted[2]
+    twin = MaskOverlay(photos[row], masks[row], probabilities[row])
+    assert (pixels(canvas) == twin.pixels()).all()
+    assert buttons.nth(2).get_attribute("aria-pressed") == "true"
+    assert table.index[row] in canvas.get_attribute("aria-label")
+
+
+def test_own_photo_bad_files_then_a_good_one(page, cell, tmp_path):
+    photo, _ = PortraitDataset("sample", "val", "person")[0]
+    (tmp_path / "notes.jpg").write_text("no photo at all")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    Image.fromarray(photo).save(tmp_path / "me.png")
+    noise = np.random.default_rng(0).integers(0, 256, (7100, 7100, 3), dtype=np.uint8)  # 50 megapixels, over 10 MiB
+    Image.fromarray(noise).save(tmp_path / "large.jpg", quality=40)
+    assert (tmp_path / "large.jpg").stat().st_size > 10 * 2**20
+
+    here = cell(4)
+    button, line = here.locator("input[type=file]"), here.locator(".faceseg-upload [role=status]")
+    for name, words in (
+        ("notes.jpg", "no image that can be read"),
+        ("empty.jpg", "the file is empty"),
+        ("large.jpg", "shown at 1414 x 1414"),
+        ("notes.jpg", "no image that can be read"),
+        ("me.png", "shown at 240 x 320"),
+    ):
+        button.set_input_files(tmp_path / name)
+        said = "([line, a, b]) => line.textContent.includes(a) && line.textContent.includes(b)"
+        page.wait_for_function(said, arg=[line.element_handle(), name, words])
+    canvas = here.locator("canvas[width='240']")
+    canvas.wait_for()
+    twin = MaskOverlay(photo, None, photo[..., 0] / 255)
+    assert (pixels(canvas) == twin.pixels()).all()
+
+    with page.expect_download() as download:
+        here.get_by_role("link", name="Save me_cutout.png").click()
+    saved = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
+    assert (saved[..., :3] == photo).all() and (saved[..., 3] == photo[..., 0]).all()
