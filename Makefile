@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+RENDER = build/render-venv
 
 # Notebooks run in notebooks/, so a relative folder is made absolute here, once for all commands.
 ifdef FACESEG_DATA_DIR
@@ -15,7 +16,7 @@ endif
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run lab test unit notebooks-test lint data render lock links clean
+.PHONY: help setup run lab test unit notebooks-test browser-test render-test lint data render renderer lock links clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -38,7 +39,7 @@ run: $(READY)  ## execute all notebooks in order; executed copies and HTML go to
 lab: $(READY)  ## open the workbook in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=. notebooks
 
-test: unit notebooks-test  ## all tests: unit tests, then the notebooks and their exercises
+test: unit notebooks-test browser-test render-test  ## all tests: units, notebooks and exercises, widgets, renderer
 
 # One torch thread for each of the two workers: more only get in each other's way.
 unit notebooks-test: export OMP_NUM_THREADS ?= 1
@@ -56,6 +57,15 @@ notebooks-test: $(READY)  ## the notebooks and their exercises alone
 		-n 2 --dist loadscope notebooks; fi
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/notebooks
 
+# After the notebooks: 05 takes the network that 03 has left. Without Chromium these tests say so and are skipped.
+browser-test: $(READY)  ## the widgets in a headless Chromium alone; screenshots in build/browser
+	$(BIN)/python -m pytest -s -rs tests/browser
+
+# Skipped without the renderer: `make renderer` installs it.
+render-test: export FACESEG_RENDER_PYTHON ?= $(if $(wildcard $(RENDER)/.ready),$(CURDIR)/$(RENDER)/bin/python)
+render-test: $(READY)  ## the generator of data/sample alone
+	$(BIN)/python -m pytest -rs tests/render
+
 lint: $(READY)  ## ruff, and the links made from pyproject.toml
 	$(BIN)/ruff check .
 	$(BIN)/python -m tools.links --check
@@ -70,14 +80,15 @@ lock: $(READY)  ## after a change of the dependencies in pyproject.toml: resolve
 	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade --quiet \
 		--no-annotate --no-emit-index-url --custom-compile-command 'make lock' -o requirements.lock
 
-# The generator of data/sample needs Blender as a module (Python 3.11), hence an environment of its own;
-# why --no-deps, its requirements file says.
-RENDER = build/render-venv
 render: $(READY) $(RENDER)/.ready  ## make the rendered portraits of data/sample anew (hours)
 	$(RENDER)/bin/python -m data.render
 
+# The generator needs Blender as a module (Python 3.11), hence an environment of its own; why --no-deps, its
+# requirements file says.
+renderer: $(RENDER)/.ready  ## install what the generator of data/sample needs (about 1 GB) into build/render-venv
+
 $(RENDER)/.ready: data/render/requirements.txt | $(READY)
-	$(PYTHON) -m venv $(RENDER)
+	$(BIN)/uv venv --quiet --clear --python 3.11 $(RENDER)
 	$(BIN)/uv pip install --quiet --python $(RENDER)/bin/python --no-deps -r data/render/requirements.txt
 	touch $@
 
