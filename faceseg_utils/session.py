@@ -37,8 +37,8 @@ class Session:
         if self.profile == "full":
             return replace(PRESETS["full"], **{"dataset": self.dataset, "view": self._view(), **changes})
         quick = {"dataset": self.dataset, "view": self._view(), "size": (128, 96), **changes}
-        if "epochs" not in changes:  # about 2,000 photos to learn from, however few there are
-            quick["epochs"] = min(20, max(2, round(2000 / len(self.data("train")))))
+        if "epochs" not in changes:  # about 1,200 photos to learn from, however few there are
+            quick["epochs"] = min(20, max(2, round(1200 / len(self.data("train")))))
         return replace(PRESETS["quick"], **quick)
 
     def _view(self) -> str:

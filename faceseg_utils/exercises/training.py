@@ -1,7 +1,10 @@
-"""Checks of the exercises in notebook 03: a training step, accumulation, the rate, eval mode, the average, stopping."""
+"""Checks of the exercises in notebook 03: a step, accumulation, the rate, eval mode, average, stopping, resume."""
 
 import copy
+import itertools
 import math
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -282,3 +285,68 @@ def _(learner):
     )
     expect(not says(plateau, 4), "With patience 4 the run [.80 .90 .89 .88 .87] has one epoch left.")
     return "It waits for `patience` epochs without a new best."
+
+
+PARTS = ("network", "optimizer", "schedule", "random state")
+
+
+def _begin(seed: int):
+    """A small network with dropout, its optimizer and its schedule: all that a run has to remember."""
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(0.5), nn.Conv2d(4, 1, 1))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
+    return network, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: 1 / (1 + epoch))
+
+
+def _go_on(run, first: int, last: int = 6) -> nn.Module:
+    """Train epochs `first` up to `last`, a step each."""
+    network, optimizer, schedule = run
+    for epoch in range(first, last):
+        _right_step(network, optimizer, *_batch(epoch))
+        schedule.step()
+    return network
+
+
+def _resumed(forgotten) -> nn.Module:
+    """A run that was killed after epoch 2 and went on without the `forgotten` parts."""
+    old = _begin(0)
+    _go_on(old, 0, 3)
+    random = torch.get_rng_state()
+    new = _begin(1)
+    for name, after, before in zip(PARTS, new, old, strict=False):
+        if name not in forgotten:
+            after.load_state_dict(copy.deepcopy(before.state_dict()))
+    if PARTS[-1] not in forgotten:
+        torch.set_rng_state(random)
+    return _go_on(new, 3)
+
+
+@exercise("resume")
+def _(learner):
+    with torch.random.fork_rng(devices=[]):
+        return _check_resume(*learner)
+
+
+def _check_resume(save, load) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "last.pt"
+        run = _begin(0)
+        _go_on(run, 0, 3)
+        save(file, 2, *run)
+        expect(file.is_file(), "save_state left no file at `path`.")
+        run = _begin(1)  # another process: nothing is left of the first but the file
+        start = load(file, *run)
+    expect(start is not None, "load_state gave None: the loop asks it for the epoch to go on with.")
+    start = int(as_number(start, "load_state"))
+    expect(start != 2, "Epoch 2 was finished when it was saved: going on with it would train it twice.")
+    expect(start == 3, f"Saved after epoch 2, the run should go on with epoch 3, but load_state says {start}.")
+    network = _go_on(run, start)
+    for count in range(1, len(PARTS) + 1):
+        for forgotten in itertools.combinations(PARTS, count):
+            expect(
+                not _equal(network, _resumed(forgotten)),
+                "The run goes on, but ends elsewhere than one that was never killed. These began afresh: "
+                f"{', '.join(forgotten)}. What does each of them remember?",
+            )
+    expect(_equal(network, _resumed(())), "The run goes on, but ends elsewhere than one that was never killed.")
+    return "Killed and resumed, the run ends with the same weights."

@@ -1,9 +1,11 @@
 """The benchmark measures two loops that learn the same thing; its numbers hang together."""
 
+import time
+
 import pytest
 import torch
 
-from faceseg_utils import bench
+from faceseg_utils import batches, bench
 
 
 def test_numbers_hang_together(capsys):
@@ -11,11 +13,25 @@ def test_numbers_hang_together(capsys):
     assert result["ratio"] == pytest.approx(result["ours_images_per_second"] / result["plain_images_per_second"])
     assert 0 < result["data_share"] < 1
     assert result["ratio_with_data"] == pytest.approx(1, abs=abs(result["ratio"] - 1) + 1e-9)  # data pulls it towards 1
-    assert result["share_of_float32_peak"] == pytest.approx(
-        result["achieved_gflops"] / result["float32_peak_gflops"]
-    )
+    assert result["share_of_float32_peak"] == pytest.approx(result["achieved_gflops"] / result["float32_peak_gflops"])
     out = capsys.readouterr().out
     assert "ratio" in out and "batch 2" in out and "share of the bfloat16 peak" in out
+
+
+def test_slow_photos_are_waited_for(monkeypatch, portraits):
+    """The share comes from the loader that trains: photos that take longer to prepare show in it."""
+    monkeypatch.setenv("FACESEG_DATASET", str(portraits))
+    arguments = ("unet", (64, 64), 2, "cpu", lambda x, y: None)
+    quick = bench._waiting_seconds(*arguments)
+    prepare = batches.Pipeline.__call__
+
+    def slowly(self, *photo):
+        time.sleep(0.05)
+        return prepare(self, *photo)
+
+    monkeypatch.setattr(batches.Pipeline, "__call__", slowly)
+    slow = bench._waiting_seconds(*arguments)
+    assert quick > 0 and slow >= 0.1  # the two photos of a batch sleep for 0.1 s together
 
 
 @pytest.mark.parametrize("make", [bench._plain_step, bench._our_step])

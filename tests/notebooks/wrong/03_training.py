@@ -62,6 +62,28 @@ def _stop(condition):
     return f"def should_stop(scores, patience):\n    return {condition}"
 
 
+def _resume(
+    saved=("network", "optimizer", "schedule", "random"), loaded=None, epoch="state['epoch'] + 1", give="return "
+):
+    names = {part: f"{part}.state_dict()" for part in ("network", "optimizer", "schedule")}
+    names["random"] = "torch.get_rng_state()"
+    state = ", ".join(f"'{part}': {names[part]}" for part in saved)
+    back = [
+        "torch.set_rng_state(state['random'])" if part == "random" else f"{part}.load_state_dict(state['{part}'])"
+        for part in (saved if loaded is None else loaded)
+    ]
+    lines = "\n    ".join([*back, f"{give}{epoch}"])
+    return f"""\
+def save_state(path, epoch, network, optimizer, schedule):
+    torch.save({{'epoch': epoch, {state}}}, path)
+
+
+def load_state(path, network, optimizer, schedule):
+    state = torch.load(path)
+    {lines}
+"""
+
+
 WRONG = {
     "training_step": [
         (_step(clear="pass"), "gradients of the batch before took part"),
@@ -116,5 +138,14 @@ WRONG = {
         (_stop("len(scores) - scores.index(max(scores)) >= patience"), "one epoch too soon"),
         (_stop("len(scores) - 1 - scores.index(min(scores)) >= patience"), "Dice is better when it is higher"),
         (_stop("len(scores) > patience"), "every epoch brought a new best"),
+    ],
+    "resume": [
+        (_resume(saved=["network"]), "These began afresh: optimizer, schedule, random state."),
+        (_resume(saved=["network", "optimizer", "schedule"]), "These began afresh: random state."),
+        (_resume(saved=["network", "schedule", "random"]), "These began afresh: optimizer."),
+        (_resume(loaded=["network", "optimizer", "random"]), "These began afresh: schedule."),
+        (_resume(epoch="state['epoch']"), "would train it twice"),
+        (_resume(give=""), "load_state gave None"),
+        ("def save_state(*args): return 1\ndef load_state(*args): return 3", "left no file"),
     ],
 }
