@@ -31,7 +31,8 @@ def train(arguments) -> None:
         raise ValueError(f"unknown preset '{arguments.preset}': choose one of {', '.join(PRESETS)}")
     given = {name: getattr(arguments, name) for name in CHANGES if getattr(arguments, name) is not None}
     trained = run(replace(PRESETS[arguments.preset], **given), arguments.out, arguments.resume, arguments.device)
-    print(f"Dice {trained.dice:.4f} on {len(trained.val_scores)} validation photos; the run is in {trained.folder}")
+    if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; one of them speaks
+        print(f"Dice {trained.dice:.4f} on {len(trained.val_scores)} validation photos; the run is in {trained.folder}")
 
 
 # Options of `train` that change the preset: field of TrainConfig, its type, what it says in --help.

@@ -63,4 +63,4 @@ def device_name(device=None) -> str:
     kind = str(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if kind.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"CPU ({torch.get_num_threads()} threads, {platform.machine()})" if kind == "cpu" else kind
+    return f"CPU ({torch.get_num_threads()} threads, {platform.machine()})" if kind.startswith("cpu") else kind
