@@ -70,15 +70,13 @@ for seed in (0, 1):
     }
 PLAN["picsart-resnet34-reportstyle-s0"] = replace(PRESETS["report-tuned"], size=(96, 96), epochs=3, limit=320)
 
-# Revisions whose augmentation was at fault (its steps drew the same random numbers). A run from one of them that
-# augmented its photos is "stale": naming it trains it anew.
-FAULTY = {"45c4e8bd775b"}
-
 # --- State and cost ---------------------------------------------------------------------------------------------------
 
 
 def state(run: str, config: TrainConfig, runs: Path) -> str:
-    """missing, part (N epochs), done, stale, or other: the folder holds a run of another configuration."""
+    """missing, part (N epochs), done, stale (a fault shaped it: naming it trains it anew), or other: the folder holds a
+    run of another configuration.
+    """
     if not (runs / run / "config.json").is_file():
         return "missing"
     if not (runs / run / "metrics.csv").is_file():
@@ -88,7 +86,7 @@ def state(run: str, config: TrainConfig, runs: Path) -> str:
         return "other"
     if not found.finished:
         return f"part ({len(found.metrics)} epochs)"
-    return "stale" if found.summary["revision"] in FAULTY and config.augment != "none" else "done"
+    return "stale" if found.stale else "done"
 
 
 def minutes(config: TrainConfig, photos: int = 1341) -> float:

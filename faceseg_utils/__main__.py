@@ -112,10 +112,21 @@ def bench(arguments) -> None:
 
 
 def experiments(arguments) -> int:
-    """The log as a table; with --check: is every run complete and consistent?"""
+    """The log as a table; --check: is every run, and every model of record, complete and consistent?"""
     from faceseg_utils import experiment
 
+    if arguments.table:
+        from faceseg_utils.record import write_table
+
+        return write_table()
     return experiment.main_check(arguments.folder) if arguments.check else experiment.main_table(arguments.folder)
+
+
+def publish(arguments) -> None:
+    """Make models/ID from a finished run: weights in half precision if no score is lost, and a card of its numbers."""
+    from faceseg_utils import publish as models
+
+    print(f"{models.publish(arguments.run_folder, arguments.id)} written; now: experiments --table")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -163,8 +174,14 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("experiments", help="the log of runs", description=experiments.__doc__)
     command.add_argument("--check", action="store_true")
+    command.add_argument("--table", action="store_true", help="write the table of record into README.md")
     command.add_argument("folder", nargs="?", help="default: experiments/runs of the course")
     command.set_defaults(run=experiments)
+
+    command = commands.add_parser("publish", help="make a run a model of record", description=publish.__doc__)
+    command.add_argument("run_folder", metavar="RUN", help="the folder of a finished run, with its weights")
+    command.add_argument("id", metavar="ID", help="the name of the model and of its run in experiments/runs")
+    command.set_defaults(run=publish)
 
     return top
 

@@ -33,6 +33,7 @@ SHOWN = (
     "seed",
 )
 TOLERANCE = 2e-6  # the files keep six decimals
+FAULTY = {"45c4e8bd775b"}  # revisions in which the steps of an augmentation drew the same random numbers
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Run:
     def finished(self) -> bool:
         """Did the run come to its end, with a score for every validation photo?"""
         return bool(self.summary)
+
+    @property
+    def stale(self) -> bool:
+        """Did a fault that is mended by now shape this run? It is to be made again; until then it says so."""
+        return self.summary.get("revision") in FAULTY and self.config["augment"] != "none"
 
     def row(self) -> dict:
         """The run as one row of the log: its configuration, its scores, and where they come from."""
@@ -229,7 +235,8 @@ def _check_config(run: Run) -> list[str]:
 
 def _check_epochs(run: Run) -> list[str]:
     metrics, summary, problems = run.metrics, run.summary, []
-    if metrics["epoch"].tolist() != list(range(run.config["epochs"])):
+    stopped_early = run.config.get("patience") and 0 < len(metrics) < run.config["epochs"]
+    if metrics["epoch"].tolist() != list(range(len(metrics) if stopped_early else run.config["epochs"])):
         problems.append(
             f"metrics.csv has {len(metrics)} epochs, config.json asks for {run.config['epochs']}, from 0 on"
         )
@@ -293,8 +300,15 @@ def check_log(folder: str | Path | None = None) -> list[str]:
 
 
 def main_check(folder: str | Path | None = None) -> int:
-    """`python -m faceseg_utils experiments --check`: print the problems, if any; gives the exit code."""
+    """`python -m faceseg_utils experiments --check`: print the problems, if any; gives the exit code.
+
+    Without a folder the models of record are checked too.
+    """
     problems = check_log(folder)
+    if not folder:
+        from faceseg_utils.publish import check_models  # late: it brings torch
+
+        problems += check_models()
     runs = 0 if problems else len(ExperimentLog(*([folder] if folder else [])))
     print("\n".join(problems) or f"{runs} runs, each complete and consistent")
     return int(bool(problems))
