@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from faceseg_utils import plots
-from faceseg_utils.catalog import PALETTES, PERSON
-from faceseg_utils.widgets.overlay import LAYERS, STATIC, MaskOverlay, painted, quantise
+from faceseg_utils.catalog import PERSON
+from faceseg_utils.widgets.overlay import LAYERS, STATIC, MaskOverlay, check_layers, colours, painted, quantise
 
 PAGE = 12  # photos on the page at once
 HEIGHT = 120  # pixels of a thumbnail
@@ -104,7 +104,12 @@ class Gallery(ipywidgets.VBox):
             raise ValueError("{} photos, {} masks, {} predictions and {} rows: expected one of each".format(*counts))
         chosen(table, sort_by)
         self.photos, self.truths, self.probabilities, self.table = photos, truths, probabilities, table
-        self.classes, self.palette = tuple(classes), PALETTES[tuple(classes)] if palette is None else palette
+        self.classes, self.palette = tuple(classes), colours(classes, palette)
+        for name, *layers in zip(table.index, photos, truths, probabilities, strict=True):
+            try:
+                check_layers(*layers, self.classes)
+            except ValueError as error:
+                raise ValueError(f"photo {name}: {error}") from None
 
         numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and table[c].nunique() > 1]
         slices = [c for c in table if 2 <= groups(table[c]).nunique() <= 12]

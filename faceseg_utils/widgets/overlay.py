@@ -56,6 +56,37 @@ def quantise(probabilities: np.ndarray) -> np.ndarray:
     return (probabilities * 255).round().astype(np.uint8)
 
 
+def _check_truth(truth, classes: int) -> np.ndarray:
+    truth = np.asarray(truth)
+    if truth.ndim != 2:
+        raise ValueError(f"true mask is {truth.shape}: expected [height, width] with class numbers")
+    stray = np.setdiff1d(truth, [*range(classes), IGNORE])
+    if stray.size:
+        raise ValueError(f"true mask holds {stray[0]}: expected classes 0 to {classes - 1}, or 255")
+    return truth.astype(np.uint8)
+
+
+def check_layers(photo, truth, probabilities, classes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Photo [H, W, 3], true mask [H, W] and levels [C, H, W], uint8, that fit each other; else ValueError."""
+    photo, truth, levels = check_photo(photo), _check_truth(truth, len(classes)), quantise(probabilities)
+    for name, shape in (("true mask", truth.shape), ("prediction", levels.shape[1:])):
+        if shape != photo.shape[:2]:
+            raise ValueError(f"{name} is {shape} but photo is {photo.shape[:2]}: bring it to the photo's size first")
+    wanted = 1 if len(classes) == 2 else len(classes)
+    if len(levels) != wanted:
+        raise ValueError(f"{len(levels)} channels of probabilities for {len(classes)} classes: expected {wanted}")
+    return tuple(np.ascontiguousarray(a) for a in (photo, truth, levels))
+
+
+def colours(classes, palette=None):
+    """The palette itself, or the catalog's for these classes. Raises ValueError where there is none or it is short."""
+    palette = PALETTES.get(tuple(classes)) if palette is None else palette
+    if palette is None or len(palette) != len(classes):
+        found = "no palette" if palette is None else f"a palette of {len(palette)} colours"
+        raise ValueError(f"{found} for {len(classes)} classes: give palette=((r, g, b), ...), a colour a class")
+    return palette
+
+
 def decide(levels: np.ndarray, threshold: float) -> np.ndarray:
     """Class of every pixel, uint8 [H, W], from levels [C, H, W].
 
@@ -118,18 +149,8 @@ class MaskOverlay(anywidget.AnyWidget):
         if truth is None:
             truth = np.full(np.shape(photo)[:2], IGNORE, np.uint8)
             state = {"layers": ["photo", "prediction"], "layer": "prediction", **state}
-        arrays = check_photo(photo), _check_truth(truth, len(classes)), quantise(probabilities)
-        self._arrays = tuple(np.ascontiguousarray(a) for a in arrays)
-        photo, truth, levels = self._arrays
-        for name, shape in (("true mask", truth.shape), ("prediction", levels.shape[1:])):
-            if shape != photo.shape[:2]:
-                size = photo.shape[:2]
-                raise ValueError(f"{name} is {shape} but photo is {size}: bring it to the photo's size first")
-        wanted = 1 if len(classes) == 2 else len(classes)
-        if len(levels) != wanted:
-            raise ValueError(f"{len(levels)} channels of probabilities for {len(classes)} classes: expected {wanted}")
-        if palette is None:
-            palette = PALETTES[tuple(classes)]
+        self._arrays = photo, truth, levels = check_layers(photo, truth, probabilities, classes)
+        palette = colours(classes, palette)
         errors = 3 if len(classes) == 2 else 4
         super().__init__(
             photo=photo.tobytes(), truth=truth.tobytes(), levels=levels.tobytes(), channels=len(levels),
@@ -152,13 +173,3 @@ class MaskOverlay(anywidget.AnyWidget):
         """The static figure with `alt` and `caption`, then the widget itself."""
         plots.show(self.figure(), alt=alt, caption=caption)
         display(self)
-
-
-def _check_truth(truth, classes: int) -> np.ndarray:
-    truth = np.asarray(truth)
-    if truth.ndim != 2:
-        raise ValueError(f"true mask is {truth.shape}: expected [height, width] with class numbers")
-    stray = np.setdiff1d(truth, [*range(classes), IGNORE])
-    if stray.size:
-        raise ValueError(f"true mask holds {stray[0]}: expected classes 0 to {classes - 1}, or 255")
-    return truth.astype(np.uint8)

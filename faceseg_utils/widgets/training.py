@@ -13,7 +13,8 @@ from IPython.display import display
 from matplotlib.figure import Figure
 
 from faceseg_utils import plots
-from faceseg_utils.catalog import PALETTES, PERSON
+from faceseg_utils.catalog import PERSON
+from faceseg_utils.widgets.overlay import colours
 
 COLUMNS = 5  # epochs that are shown side by side
 
@@ -93,7 +94,7 @@ class TrainingView:
             if photo.shape[:2] != mask.shape:
                 raise ValueError(f"true mask is {mask.shape} but photo is {photo.shape[:2]}: give both at one size")
         self.photos, self.masks = list(photos), list(masks)
-        self.palette = PALETTES[tuple(classes)] if palette is None else palette
+        self.palette = colours(classes, palette)
         self.history, self.snapshots = pd.DataFrame(), {}
         self._live = None
 

@@ -14,9 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from faceseg_utils import plots
 from faceseg_utils.analysis import person_probability
-from faceseg_utils.catalog import PALETTES
 from faceseg_utils.predict import cut_out, to_rgb
-from faceseg_utils.widgets.overlay import STATIC, MaskOverlay
+from faceseg_utils.widgets.overlay import STATIC, MaskOverlay, colours
 
 WORK = 2_000_000  # pixels: a larger photo is scaled down to this, so that the page stays quick
 MOST = 100_000_000  # pixels: beyond it the photo alone would fill the memory of a small machine
@@ -114,7 +113,7 @@ class TryYourPhoto(ipywidgets.VBox):
 
     def __init__(self, segmenter, palette=None):
         self.segmenter = segmenter
-        self.palette = PALETTES[tuple(segmenter.classes)] if palette is None else palette
+        self.palette = colours(segmenter.classes, palette)
         self.photo = self.probabilities = self.picture = None
         self.input, self.place = PhotoInput(self.take), ipywidgets.VBox()
         super().__init__([self.input, self.place])

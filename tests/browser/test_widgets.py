@@ -45,6 +45,15 @@ table = analysis.score_table([p > 0.3 for p in probabilities], masks, data.stems
 widgets.Gallery(photos, masks, probabilities, table)
 """
 OWN = "widgets.TryYourPhoto(Bright())"
+TRAINING = """
+import pandas as pd
+
+data, photos, masks, probabilities = blurred("person", 2)
+view, rows = widgets.TrainingView(photos, masks), []
+for epoch in range(3):
+    rows.append({"epoch": epoch, "train_loss": 1.0, "val_loss": 0.9 - epoch / 4, "train_dice": 0.8, "val_dice": 0.9})
+    view(pd.DataFrame(rows), Bright())
+"""
 NAMES = {}  # what the cell SETUP defines, here
 exec(SETUP, NAMES)
 PIXELS = """canvas => Array.from(
@@ -54,7 +63,7 @@ PIXELS = """canvas => Array.from(
 @pytest.fixture(scope="module")
 def cell(lab, page):
     """`cell(k)`: the k-th cell of the notebook in the page, run."""
-    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN]
+    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN, TRAINING]
     lab.write("widgets.ipynb", cells)
     lab.run_all(page, "widgets.ipynb")
     return lambda k: page.locator(".jp-Notebook .jp-Cell").nth(k)
@@ -165,3 +174,11 @@ def test_own_photo_bad_files_then_a_good_one(page, cell, tmp_path):
         here.get_by_role("link", name="Save me_cutout.png").click()
     saved = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
     assert (saved[..., :3] == photo).all() and (saved[..., 3] == photo[..., 0]).all()
+
+
+def test_training_is_one_picture_redrawn_and_then_the_static_figure(lab, page, cell):
+    live = cell(5).locator("img")
+    page.wait_for_function("image => image.alt.includes('epoch 3')", arg=live.element_handle())
+    assert live.count() == 1 and live.evaluate("image => image.naturalWidth") > 400
+    lab.ask(page, "view.show(alt='Curves of a training and two masks.')")
+    live.wait_for(state="detached")

@@ -65,6 +65,8 @@ def test_without_a_true_mask_only_photo_and_prediction_are_offered():
         ({"probabilities": np.full((24, 16), np.nan)}, "NaN"),
         ({"probabilities": PROBABILITY * 9}, "logits"),
         ({"probabilities": RNG.random((3, 24, 16))}, "3 channels of probabilities for 2 classes"),
+        ({"palette": PALETTES[FACE]}, "a palette of 6 colours for 2 classes"),
+        ({"classes": ("sky", "tree")}, "no palette for 2 classes"),
         ({"photo": np.zeros((24, 16, 4), np.uint8)}, "4 channels"),
         ({"photo": np.zeros((24, 16, 3), np.uint16)}, "16 bits"),
         ({"photo": np.zeros((24, 16), np.uint8)}, "grey"),

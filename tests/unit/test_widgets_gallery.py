@@ -126,3 +126,11 @@ def test_counts_must_agree(table):
         Gallery(PHOTOS, TRUTHS, PROBABILITIES[1:], table)
     with pytest.raises(ValueError, match="no column 'f1'"):
         Gallery(PHOTOS, TRUTHS, PROBABILITIES, table, sort_by="f1")
+
+
+def test_a_bad_prediction_is_named_at_once_whatever_its_page(table):
+    holes = [*PROBABILITIES[:25], np.full((24, 16), np.nan), *PROBABILITIES[26:]]
+    with pytest.raises(ValueError, match="photo p25: probabilities hold NaN"):
+        Gallery(PHOTOS, TRUTHS, holes, table)
+    with pytest.raises(ValueError, match="photo p00: prediction is .* but photo is"):
+        Gallery(PHOTOS, TRUTHS, [PROBABILITIES[0].T, *PROBABILITIES[1:]], table)
