@@ -72,16 +72,16 @@ def _matmul_peak(device: str, dtype: torch.dtype, side: int = 2048) -> float:
     return 2 * side**3 / min(times)
 
 
-def _waiting_seconds(name: str, size: tuple[int, int], batch: int, device: str, step) -> float:
+def _waiting_seconds(name: str, size: tuple[int, int], batch: int, device: str, step, rounds: int = 5) -> float:
     """Seconds that a step waits for its photos: the loader of `train` over the default dataset, while `step` learns.
 
-    The median over the batches of one pass (at most 12), photos decoded before, as from the second epoch on.
+    The median over `rounds` batches, photos decoded before, as they are from the second epoch on.
     """
     dataset = catalog.default_dataset()
     view = catalog.find(dataset)[0].default_view
     config = TrainConfig(model=name, dataset=dataset, view=view, size=size, batch_size=batch)
     photos, _, _ = datasets(config)
-    photos = photos.subset(range(min(len(photos), 12 * batch)))
+    photos = photos.subset(range(min(len(photos), rounds * batch)))
     for i in range(len(photos)):
         photos.read(i)
     loader = new_loader(photos, Batches(len(photos), config), torch.device(device))
@@ -112,7 +112,7 @@ def bench(name: str = "resnet34", size: tuple[int, int] = (320, 320), batch: int
             step(x, y)
             seconds[which].append(_synchronised(device) - started)
     plain, ours = (statistics.median(seconds[which]) for which in ("plain", "ours"))
-    data = _waiting_seconds(name, size, batch, device, steps["ours"])
+    data = _waiting_seconds(name, size, batch, device, steps["ours"], rounds)
     peaks = {str(d).removeprefix("torch."): _matmul_peak(device, d) for d in (torch.float32, torch.bfloat16)}
     achieved = counter.get_total_flops() / ours
     result = {
