@@ -1,5 +1,6 @@
 """The rendered portraits in data/sample: complete, well formed, balanced, and labelled where anatomy says."""
 
+import collections
 import csv
 import functools
 import pathlib
@@ -7,6 +8,8 @@ import pathlib
 import numpy as np
 import pytest
 from PIL import Image
+
+from data.render import card as render_card
 
 SAMPLE = pathlib.Path(__file__).parents[2] / "data" / "sample"
 CLASSES = ["background", "skin", "nose", "eyes", "brows", "ears", "lips", "mouth", "hair", "facial hair",
@@ -85,6 +88,17 @@ def test_a_plausible_share_is_person():
         mask = mask_of(row["id"])
         assert 0.2 < (mask > 0).mean() < 0.9, row["id"]
         assert 0.015 < np.isin(mask, [1, 2, 3, 4, 6]).mean() < 0.4, row["id"]
+
+
+def test_the_card_counts_what_is_there():
+    card = SAMPLE.parent / "README.md"
+    assert card.read_text() == render_card.current(), "run: python -m data.render.card"
+
+
+def test_most_people_are_shown_once():
+    shown = collections.Counter(row["seed"] for row in rows())
+    assert len(shown) >= 280
+    assert max(shown.values()) == 2
 
 
 def test_no_person_is_in_both_parts():
