@@ -48,6 +48,7 @@ CHANGES = {
     "loss": (str, "bce, dice, bce+dice"),
     "augment": (str, "none, report, portrait"),
     "limit": (int, "take only the first photos of train"),
+    "extra": (str, "a folder whose photos are added to train, such as pseudo-labels"),
     "seed": (int, "for every random choice"),
     "precision": (str, "auto (by device), float32, bf16, fp16"),
 }

@@ -9,13 +9,16 @@ from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from faceseg_utils.config import TrainConfig
-from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.dataset import PortraitDataset, every_photo
 from faceseg_utils.device import data_workers
 from faceseg_utils.transforms import Pipeline
 
 
 def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, PortraitDataset]:
-    """Train, monitor and validation photos of a run. Monitor chooses the best epoch; see `TrainConfig.holdout`."""
+    """Train, monitor and validation photos of a run. Monitor chooses the best epoch; see `TrainConfig.holdout`.
+
+    Raises ValueError where `extra` would teach a photo of monitor or validation.
+    """
     moving = Pipeline(config.size, *config.statistics, augment=config.augment)
     still = Pipeline(config.size, *config.statistics)
     train = PortraitDataset(config.dataset, "train", config.view, moving, config.seed)
@@ -29,7 +32,13 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
         monitor = train.subset(held)
         monitor.transform = still
     kept = sorted(set(range(len(train))) - set(held.tolist()))
-    return train.subset(kept[: config.limit or None]), monitor, val
+    learned = train.subset(kept[: config.limit or None])
+    if config.extra:
+        extra = every_photo(config.extra, config.view)
+        if leaked := sorted(set(extra.stems) & {*val.stems, *monitor.stems}):
+            raise ValueError(f"extra='{config.extra}' holds the photo '{leaked[0]}', which has to judge: remove it")
+        learned = learned.joined(extra)
+    return learned, monitor, val
 
 
 def epoch_order(photos: int, seed: int, epoch: int) -> list[int]:

@@ -13,8 +13,9 @@ class TrainConfig:
     """Everything that decides how a run goes; saved as `config.json` with the run.
 
     `size` is (height, width) of the letterbox in pixels, `limit` takes only the first photos of train (0: all),
-    `holdout` the share of train that is set aside to choose the best epoch (0: the validation photos choose, as in
-    the report), `ema` the decay of the weight average (0: none), `clip` the largest gradient norm (0: no limit).
+    `extra` is a dataset or folder whose photos are all added to train ("": none), `holdout` the share of train that
+    is set aside to choose the best epoch (0: the validation photos choose, as in the report), `ema` the decay of the
+    weight average (0: none), `clip` the largest gradient norm (0: no limit).
     `batch_size` is that of all processes together; `accumulate` batches make one step of the optimizer. `warmup` is
     the share of the steps in which the rate rises (not with "constant"). `patience`: stop after so many epochs
     without a better monitor Dice (0: never). `precision` "auto" is decided by `device.mixed_precision`.
@@ -41,6 +42,7 @@ class TrainConfig:
     ema: float = 0.0
     holdout: float = 0.1
     limit: int = 0
+    extra: str = ""
     seed: int = 0
     precision: str = "auto"
 

@@ -129,6 +129,21 @@ def test_without_holdout_validation_chooses(config):
     assert monitor.stems == val.stems and len(train_data) == 18
 
 
+def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp_path):
+    extra = make_dataset("own", 6, tmp_path / "extra")
+    for file in sorted(extra.glob("*/*")):
+        file.rename(file.with_stem(f"more{file.stem}"))
+    before, after = training.datasets(config), training.datasets(replace(config, extra=str(extra)))
+    assert sorted(after[0].stems) == sorted([*before[0].stems, *(f"more{i:02d}" for i in range(6))])
+    assert [part.stems for part in after[1:]] == [part.stems for part in before[1:]]
+    x, y = after[0][len(before[0])]
+    assert x.shape == (3, 64, 64) and set(y.unique().tolist()) <= {0, 1, 255}
+    (extra / "images" / "more00.jpg").rename(extra / "images" / f"{before[2].stems[0]}.jpg")
+    (extra / "masks" / "more00.png").rename(extra / "masks" / f"{before[2].stems[0]}.png")
+    with pytest.raises(ValueError, match=f"holds the photo '{before[2].stems[0]}', which is there to judge"):
+        training.datasets(replace(config, extra=str(extra)))
+
+
 def test_only_training_photos_are_augmented(config):
     train_data, monitor, val = training.datasets(config)
     for part, moves in ((train_data, True), (monitor, False), (val, False)):
