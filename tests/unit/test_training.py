@@ -140,7 +140,7 @@ def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp
     assert x.shape == (3, 64, 64) and set(y.unique().tolist()) <= {0, 1, 255}
     (extra / "images" / "more00.jpg").rename(extra / "images" / f"{before[2].stems[0]}.jpg")
     (extra / "masks" / "more00.png").rename(extra / "masks" / f"{before[2].stems[0]}.png")
-    with pytest.raises(ValueError, match=f"holds the photo '{before[2].stems[0]}', which is there to judge"):
+    with pytest.raises(ValueError, match=f"holds the photo '{before[2].stems[0]}', which has to judge"):
         training.datasets(replace(config, extra=str(extra)))
 
 
