@@ -45,7 +45,7 @@ CHANGES = {
     "batch_size": (int, "photos a batch, of all processes together"),
     "accumulate": (int, "batches a step of the optimizer"),
     "learning_rate": (float, "the largest learning rate"),
-    "loss": (str, "bce, dice, bce+dice"),
+    "loss": (str, "bce, dice, bce+dice, focal, tversky, boundary-bce"),
     "augment": (str, "none, report, portrait"),
     "limit": (int, "take only the first photos of train"),
     "extra": (str, "a folder whose photos are added to train, such as pseudo-labels"),

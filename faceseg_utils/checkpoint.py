@@ -1,6 +1,7 @@
 """The files that a run leaves in its folder, written so that whoever kills it finds a whole state to go on from."""
 
 import contextlib
+import functools
 import io
 import json
 import os
@@ -129,11 +130,15 @@ def facts_of(accelerator) -> dict:
     }
 
 
+@functools.cache
 def revision() -> str:
-    """The commit of the course that is running, with "+" when files were changed; "unknown" outside of git."""
+    """The commit of the code that is running, with "+" when the package was changed since; "unknown" outside of git.
+
+    Asked once a process, and by `train` before it begins: the files may change while a long run goes on.
+    """
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         here = {"cwd": catalog.course_root(), "capture_output": True, "text": True, "check": True}
         commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], **here).stdout.strip()
-        changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], **here).stdout.strip()
+        changed = subprocess.run(["git", "status", "--porcelain", "--", "faceseg_utils"], **here).stdout.strip()
         return commit + ("+" if changed else "")
     return "unknown"

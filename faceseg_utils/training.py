@@ -136,6 +136,7 @@ def train(
     folder = Path(folder)
     if (folder / "config.json").exists() and not resume:
         raise FileExistsError(f"{folder} holds a run already: resume=True goes on with it, or choose another folder")
+    revision()  # asked now and remembered
     accelerator = new_accelerator(device, config.precision, config.accumulate)
     rank, ranks = accelerator.process_index, accelerator.num_processes
     train_data, monitor_data, val_data = datasets(config)
