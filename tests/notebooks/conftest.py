@@ -29,6 +29,11 @@ def _parametrise(metafunc, argument, named, reason, **options):
     metafunc.parametrize(argument, values or nothing, **options)
 
 
+def pytest_collection_modifyitems(items):
+    """Whole notebooks first, 03 before all, since it trains longest: no worker is left waiting for it at the end."""
+    items.sort(key=lambda item: ("runs_solved" not in item.name, "03_training" not in item.name))
+
+
 @pytest.fixture
 def exercise(request):
     """The exercise itself; a cell that is no proper exercise fails its own test only."""
