@@ -15,6 +15,15 @@ def models_folder() -> Path:
     return catalog.course_root() / "models"
 
 
+def best_model(dataset: str, models: Path | None = None, experiments: Path | None = None) -> Path | None:
+    """The folder of the model of record with the highest Dice on this dataset; None where there is none."""
+    models, runs = models or models_folder(), (experiments or experiments_folder()) / "runs"
+    found = [Run.read(runs / place.name) for place in models.glob("*") if (runs / place.name).is_dir()]
+    found = [run for run in found if run.finished and run.config["dataset"] == dataset]
+    best = max(found, key=lambda run: run.summary["dice"], default=None)
+    return best and models / best.id
+
+
 def between(text: str, name: str, new: str | None = None) -> str:
     """What stands between `<!-- name -->` and `<!-- /name -->`; with `new`, the whole text with that in its place.
 

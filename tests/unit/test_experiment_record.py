@@ -1,5 +1,6 @@
 """Models of record say the numbers of their runs, and the table of record in README.md is current."""
 
+import json
 import re
 import shutil
 
@@ -54,6 +55,19 @@ def test_a_run_becomes_a_model(run, published, places, capsys):
     assert [float(said[k]) for k in (1, 5, 7)] == pytest.approx(list(map(float, claimed)), abs=publish.LOST)
     for part in ("person's share", "brightness", "contrast", "## Limits", "## Licence", 'load("models/tiny-s0")'):
         assert part in card, part
+
+
+def test_the_best_model_of_a_dataset_is_found(run, published, places):
+    dataset = Run.read(run).config["dataset"]
+    assert record.best_model(dataset, **places) == published
+    better = places["experiments"] / "runs" / "tiny-s1"
+    shutil.copytree(places["experiments"] / "runs" / "tiny-s0", better)
+    assert record.best_model(dataset, **places) == published  # a run without weights is no model
+    shutil.copytree(published, places["models"] / "tiny-s1")
+    summary = json.loads((better / "summary.json").read_text())
+    (better / "summary.json").write_text(json.dumps(summary | {"dice": summary["dice"] + 0.01}))
+    assert record.best_model(dataset, **places) == places["models"] / "tiny-s1"
+    assert record.best_model("sample", **places) is None
 
 
 FAULTS = {
