@@ -231,16 +231,19 @@ def test_cross_entropy_of_classes_is_torchs_over_the_pixels_that_count(ignored):
     torch.testing.assert_close(dice.cross_entropy(logits, target), expected)
 
 
+def photo_by_photo(logits, target):
+    """Probabilities and truth, float64 [pixels that count], of every photo and class but background."""
+    for scores, wanted in zip(logits.detach().double(), target):
+        valid = wanted != IGNORE
+        probabilities = scores.sigmoid() if len(scores) == 1 else scores.softmax(0)[1:]
+        for c, p in enumerate(probabilities, 1):
+            yield p[valid], (wanted[valid] == c).double()
+
+
 @pytest.mark.parametrize("channels", [1, 4])
 def test_soft_dice_is_its_formula_photo_by_photo(channels):
     logits, target = made_up(channels)
-    losses = []
-    for scores, wanted in zip(logits.detach().double(), target):
-        valid = wanted != IGNORE
-        probabilities = scores.sigmoid() if channels == 1 else scores.softmax(0)[1:]
-        for c, p in enumerate(probabilities, 1):
-            p, y = p[valid], (wanted[valid] == c).double()
-            losses.append(1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1))
+    losses = [1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1) for p, y in photo_by_photo(logits, target)]
     assert dice.soft_dice_loss(logits, target).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
@@ -262,13 +265,9 @@ def test_the_sum_is_the_sum():
 def test_tversky_is_its_formula_photo_by_photo(channels):
     logits, target = made_up(channels)
     losses = []
-    for scores, wanted in zip(logits.detach().double(), target):
-        valid = wanted != IGNORE
-        probabilities = scores.sigmoid() if channels == 1 else scores.softmax(0)[1:]
-        for c, p in enumerate(probabilities, 1):
-            p, y = p[valid], (wanted[valid] == c).double()
-            both, invented, missed = (p * y).sum(), (p * (1 - y)).sum(), ((1 - p) * y).sum()
-            losses.append(1 - (both + 1) / (both + 0.3 * invented + 0.7 * missed + 1))
+    for p, y in photo_by_photo(logits, target):
+        both, invented, missed = (p * y).sum(), (p * (1 - y)).sum(), ((1 - p) * y).sum()
+        losses.append(1 - (both + 1) / (both + 0.3 * invented + 0.7 * missed + 1))
     assert dice.tversky_loss(logits, target).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
 
 
