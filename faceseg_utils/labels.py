@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from faceseg_utils.analysis import INVENTED, MISSED, components, error_kinds
 from faceseg_utils.calibration import check_probability
+from faceseg_utils.catalog import IGNORE
 from faceseg_utils.dice import boundary
 
 FINE = 3  # a polygon is filled at this many times the size, because PIL adds the pixels that its outline touches
@@ -22,14 +23,12 @@ def drawn_by_hand(mask: np.ndarray, every: float, jitter: float, random: np.rand
 
     Each click misses the outline by a normal error of `jitter` px in rows and in columns. 255 becomes background.
     """
-    person = (np.asarray(mask) > 0) & (np.asarray(mask) != 255)
+    person = (np.asarray(mask) > 0) & (np.asarray(mask) != IGNORE)
     beyond = np.pad(np.pad(person, BEYOND, "edge"), 1)  # an outline that closes outside of the frame
     outlines = contour_generator(z=beyond.astype(float)).lines(0.5)  # [N, 2] each, as x, y
     canvas = Image.new("1", (FINE * beyond.shape[1], FINE * beyond.shape[0]))
     pen = ImageDraw.Draw(canvas)
-    for outline in sorted(
-        outlines, key=lambda each: -abs(_signed_area(each))
-    ):  # what lies inside of another comes later
+    for outline in sorted(outlines, key=lambda each: -abs(_signed_area(each))):  # inside of another comes later
         along = np.r_[0, np.linalg.norm(np.diff(outline, axis=0), axis=1).cumsum()]
         at = np.linspace(0, along[-1], max(3, round(along[-1] / every)), endpoint=False)
         clicks = np.stack([np.interp(at, along, axis) for axis in outline.T], 1)
@@ -56,7 +55,7 @@ def plant_fault(mask: np.ndarray, radius: float, random: np.random.Generator) ->
     chosen = random.integers(len(rows))
     row, column = np.ogrid[: mask.shape[0], : mask.shape[1]]
     disc = np.hypot(row - rows[chosen], column - columns[chosen]) <= radius
-    spoilt = np.where(disc & (mask != 255), random.integers(2), mask).astype(np.uint8)
+    spoilt = np.where(disc & (mask != IGNORE), random.integers(2), mask).astype(np.uint8)
     return spoilt, spoilt != mask
 
 
@@ -70,7 +69,7 @@ def suspects(probability: np.ndarray, target: np.ndarray, sure: float = 0.95, le
     target = np.asarray(target)
     probability = check_probability(probability, target)
     certain = np.abs(probability - 0.5) > sure - 0.5
-    kinds = error_kinds((probability > 0.5).astype(np.uint8), np.where(target == 255, 255, target > 0))
+    kinds = error_kinds((probability > 0.5).astype(np.uint8), np.where(target == IGNORE, IGNORE, target > 0))
     found = []
     for kind, name in ((MISSED, "missed"), (INVENTED, "invented")):
         labels, areas = components((kinds == kind) & certain)

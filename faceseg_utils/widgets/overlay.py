@@ -12,13 +12,13 @@ import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from faceseg_utils import analysis, plots
+from faceseg_utils import plots
 from faceseg_utils.catalog import IGNORE, PALETTES, PERSON
+from faceseg_utils.plots import ERROR_PALETTE
 
 STATIC = Path(__file__).parents[1] / "static"
 LAYERS = ("photo", "true mask", "prediction", "error map")
 ERROR_NAMES = ("right", "missed", "invented", "another class")
-ERROR_PALETTE = ((0, 0, 0), *plots.ERROR_COLOURS, (204, 121, 167))
 LARGEST = 4_000_000  # pixels: beyond it a page becomes slow
 
 
@@ -108,8 +108,7 @@ def painted(photo, truth, levels, threshold, layer, palette, opacity, visible) -
     prediction = decide(levels, threshold)
     if layer == "prediction":
         return plots.blend(photo, prediction, palette, opacity, list(visible))
-    grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
-    return plots.blend(grey, analysis.error_kinds(prediction, truth), ERROR_PALETTE, opacity)
+    return plots.error_map(photo, prediction, truth, opacity)
 
 
 class MaskOverlay(anywidget.AnyWidget):
