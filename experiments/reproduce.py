@@ -70,6 +70,16 @@ for seed in (0, 1):
     }
 PLAN["picsart-resnet34-reportstyle-s0"] = replace(PRESETS["report-tuned"], size=(96, 96), epochs=3, limit=320)
 
+# 4. The model of record, in two steps. The first learns from hand-drawn masks and pseudo-labels together (those of
+#    `experiments.pseudo.run`, drawn by MediaPipe), at a size that is quick. The second goes on from it with the
+#    hand-drawn masks alone, at the photos' own size, and looks closer at the border.
+record = TrainConfig(dataset="picsart", extra="build/pseudo", size=(256, 192), epochs=8, ema=0.998, holdout=0.05)
+PLAN["picsart-lite0-pseudo-s0"] = record
+PLAN["picsart-lite0-record-s0"] = replace(
+    record, weights="experiments/runs/picsart-lite0-pseudo-s0/model", extra="", size=(320, 256), epochs=16,
+    loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1,
+)  # fmt: skip
+
 # --- State and cost ---------------------------------------------------------------------------------------------------
 
 

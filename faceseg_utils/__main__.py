@@ -61,12 +61,11 @@ def evaluate(arguments) -> None:
     from faceseg_utils.evaluation import evaluate as score
     from faceseg_utils.experiment import bootstrap_mean
     from faceseg_utils.model import Segmenter
-    from faceseg_utils.transforms import Pipeline
 
     segmenter = Segmenter.load(arguments.model)
     card = segmenter.card
     view = _view_of(catalog.find(arguments.dataset)[0], card)
-    photos = PortraitDataset(arguments.dataset, arguments.split, view, Pipeline(card.size, card.mean, card.std))
+    photos = PortraitDataset(arguments.dataset, arguments.split, view, card.pipeline)
     if photos.items[0].mask is None:
         raise ValueError(f"the split '{arguments.split}' of '{arguments.dataset}' has no masks to compare with")
     scores = score(segmenter, photos)

@@ -8,6 +8,7 @@ import torch
 from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from faceseg_utils.catalog import IGNORE
 from faceseg_utils.config import TrainConfig
 from faceseg_utils.dataset import PortraitDataset, every_photo
 from faceseg_utils.device import data_workers
@@ -19,8 +20,9 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
 
     Raises ValueError where `extra` would teach a photo of monitor or validation.
     """
-    moving = Pipeline(config.size, *config.statistics, augment=config.augment)
-    still = Pipeline(config.size, *config.statistics)
+    padding = {"ignore": IGNORE, "background": 0}[config.padding]
+    moving = Pipeline(config.size, *config.statistics, config.augment, padding)
+    still = Pipeline(config.size, *config.statistics, padding=padding)
     train = PortraitDataset(config.dataset, "train", config.view, moving, config.seed)
     val = PortraitDataset(config.dataset, "val", config.view, still)
     # Photos of one person (in the sample: of one seed) stay together, and the draw is the same for every run.

@@ -16,6 +16,9 @@ class TrainConfig:
     `extra` is a dataset or folder whose photos are all added to train ("": none), `holdout` the share of train that
     is set aside to choose the best epoch (0: the validation photos choose, as in the report), `ema` the decay of the
     weight average (0: none), `clip` the largest gradient norm (0: no limit).
+    `weights` is the folder of a saved model that training goes on from ("": ImageNet or random weights, as `pretrained`
+    says). `padding` "background" asks for background where the letterbox padded, as the report did; "ignore": for
+    nothing.
     `batch_size` is that of all processes together; `accumulate` batches make one step of the optimizer. `warmup` is
     the share of the steps in which the rate rises (not with "constant"). `patience`: stop after so many epochs
     without a better monitor Dice (0: never). `precision` "auto" is decided by `device.mixed_precision`.
@@ -23,11 +26,13 @@ class TrainConfig:
 
     model: str = "lite0"
     pretrained: bool = True
+    weights: str = ""
     dataset: str = "sample"
     view: str = "person"
     size: tuple[int, int] = (256, 192)
     normalise: str = "encoder"  # the statistics of the pretrained encoder; "unit": pixels / 255, as in the report
     augment: str = "portrait"
+    padding: str = "ignore"
     loss: str = "bce+dice"
     optimizer: str = "adamw"
     schedule: str = "one-cycle"
@@ -51,6 +56,7 @@ class TrainConfig:
         for name, choices in (
             ("loss", tuple(dice.LOSSES)),
             ("augment", AUGMENTATIONS),
+            ("padding", ("ignore", "background")),
             ("optimizer", ("adam", "adamw")),
             ("schedule", ("constant", "one-cycle", "cosine")),
             ("normalise", ("encoder", "unit")),
@@ -73,9 +79,9 @@ class TrainConfig:
 
 
 _REPORT = TrainConfig(
-    pretrained=False, dataset="picsart", size=(320, 320), normalise="unit", augment="report", loss="bce",
-    optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0, batch_size=4, epochs=150,
-    clip=0.0, holdout=0.0,
+    pretrained=False, dataset="picsart", size=(320, 320), normalise="unit", augment="report", padding="background",
+    loss="bce", optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0, batch_size=4,
+    epochs=150, clip=0.0, holdout=0.0,
 )  # fmt: skip
 
 PRESETS = {

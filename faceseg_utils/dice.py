@@ -202,6 +202,11 @@ def border_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Te
     return (_pixelwise(logits, target) * weight).sum() / weight.sum().clamp(min=1)
 
 
+def border_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Border-weighted cross-entropy plus soft Dice: an exact outline, of a mask that is right as a whole."""
+    return border_cross_entropy(logits, target) + soft_dice_loss(logits, target)
+
+
 LOSSES = {
     "bce": cross_entropy,
     "dice": soft_dice_loss,
@@ -209,4 +214,5 @@ LOSSES = {
     "focal": focal_loss,
     "tversky": tversky_loss,
     "boundary-bce": border_cross_entropy,
+    "boundary-bce+dice": border_dice_loss,
 }

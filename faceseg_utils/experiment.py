@@ -7,7 +7,7 @@ The runs of record lie in experiments/runs, the report's own figures in experime
 
 import difflib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -86,9 +86,16 @@ class Run:
         """Did a fault that is mended by now shape this run? It is to be made again; until then it says so."""
         return self.summary.get("revision") in FAULTY and self.config["augment"] != "none"
 
+    @property
+    def settings(self) -> dict:
+        """Every field of `TrainConfig`: fields that are younger than the run have their defaults."""
+        from faceseg_utils.config import TrainConfig  # late: it brings torch
+
+        return {field.name: field.default for field in fields(TrainConfig)} | self.config
+
     def row(self) -> dict:
         """The run as one row of the log: its configuration, its scores, and where they come from."""
-        config = {name: "x".join(map(str, v)) if isinstance(v, list) else v for name, v in self.config.items()}
+        config = {name: "x".join(map(str, v)) if isinstance(v, list) else v for name, v in self.settings.items()}
         facts = {name: self.summary.get(name) for name in (*SCORES, *FACTS)}
         return {"run": self.id, **config, **facts, "val_photos": len(self.val_scores)}
 
@@ -143,7 +150,7 @@ class ExperimentLog:
     @property
     def changed(self) -> list[str]:
         """The columns of the configuration in which the runs differ: what was tried."""
-        names = [name for run in self.runs.values() for name in run.config]
+        names = [name for run in self.runs.values() for name in run.settings]
         return [name for name in dict.fromkeys(names) if self.table[name].nunique(dropna=False) > 1]
 
     def scores(self, metric: str = "dice") -> pd.DataFrame:
@@ -224,7 +231,7 @@ def check(run: Run) -> list[str]:
 
 
 def _check_config(run: Run) -> list[str]:
-    from faceseg_utils.training import TrainConfig  # late: it brings torch, which reading a log does not need
+    from faceseg_utils.config import TrainConfig  # late: it brings torch
 
     try:
         TrainConfig(**run.config)

@@ -225,6 +225,11 @@ class ModelCard:
     def channels(self) -> int:
         return 1 if len(self.classes) == 2 else len(self.classes)
 
+    @property
+    def pipeline(self) -> transforms.Pipeline:
+        """How a photo becomes this network's input."""
+        return transforms.Pipeline(self.size, self.mean, self.std)
+
 
 class Segmenter:
     """A network ready for use on photos of any size: `probabilities = segmenter.predict(photo)`."""
@@ -245,8 +250,7 @@ class Segmenter:
         """
         if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
             raise ValueError(f"photo is {photo.dtype} {photo.shape}: expected uint8 [height, width, 3]")
-        pipeline = transforms.Pipeline(self.card.size, self.card.mean, self.card.std)
-        x, _ = pipeline(photo, np.zeros(photo.shape[:2], np.uint8))  # [3, h, w]
+        x, _ = self.card.pipeline(photo, np.zeros(photo.shape[:2], np.uint8))  # [3, h, w]
         was_training = self.network.training
         self.network.eval()
         logits = self.network(x[None].to(next(self.network.parameters()).device)).float()  # [1, C, h, w]

@@ -17,7 +17,6 @@ from faceseg_utils.evaluation import evaluate
 from faceseg_utils.experiment import Run, bootstrap_mean, check, experiments_folder
 from faceseg_utils.model import ModelCard, Segmenter
 from faceseg_utils.record import MEASURES, between, markdown, models_folder
-from faceseg_utils.transforms import Pipeline
 
 LARGEST = 15_000_000  # bytes of weights that the repository may carry
 LOST = 1e-4  # half precision may move no mean score by more
@@ -64,8 +63,7 @@ def publish(run: str | Path, name: str, models: Path | None = None, experiments:
 
 
 def _validation(run: Run, model_card: ModelCard) -> PortraitDataset:
-    pipeline = Pipeline(model_card.size, model_card.mean, model_card.std)
-    return PortraitDataset(run.config["dataset"], "val", run.config["view"], pipeline)
+    return PortraitDataset(run.config["dataset"], "val", run.config["view"], model_card.pipeline)
 
 
 def _scores(segmenter: Segmenter, val: PortraitDataset) -> pd.DataFrame:
@@ -119,16 +117,26 @@ def score_block(run: Run) -> str:
     return markdown(rows)
 
 
+def lessons(run: Run) -> str:
+    """What the weights of a run have learned from, first to last, in words: follows `weights` to the runs before."""
+    config, summary = run.config, run.summary
+    start = "From random weights"
+    if config.get("weights"):
+        start = lessons(Run.read(Path(config["weights"]).parent)) + " Then"
+    elif config["pretrained"]:
+        start = "From ImageNet weights (EfficientNet-Lite0: Apache-2.0)"
+    extra = config.get("extra")
+    drawn = f", among them those of `{extra}`, whose masks no person drew or checked" if extra else ""
+    return (
+        f"{start}: {summary['photos']['train']} photos{drawn}, {config['epochs']} epochs at "
+        f"{config['size'][0]} x {config['size'][1]}, {summary['minutes']:.0f} minutes on {summary['device']}."
+    )
+
+
 def card(run: Run, name: str, parts: pd.DataFrame, size: int, half: bool) -> str:
     """The model card (Mitchell et al. 2019): what it is, how good, where it fails, what one may do with it."""
     config, summary, dice = run.config, run.summary, run.val_scores["dice"]
     info = catalog.DATASETS.get(config["dataset"])
-    start = "ImageNet weights (EfficientNet-Lite0: Apache-2.0)" if config["pretrained"] else "random weights"
-    extra = (
-        f" To them came pseudo-labelled photos from `{config['extra']}`: masks that no person drew or checked."
-        if config.get("extra")
-        else ""
-    )
     worst = ", ".join(f"{value:.3f}" for value in dice.nsmallest(3))
     sliced = [
         {"slice": f"{by} {value}", "photos": str(int(row["n"])), "Dice": f"{row['mean']:.4f}",
@@ -166,8 +174,9 @@ Slices by age, sex or skin tone are missing: the photos do not say, and we do no
 
 ## Training
 
-From {start}, on {summary["photos"]["train"]} photos for {config["epochs"]} epochs, \
-{summary["minutes"]:.0f} minutes on {summary["device"]}. The best epoch was chosen on: {summary["chosen_on"]}.{extra} \
+{lessons(run)}
+
+The best epoch was chosen on: {summary["chosen_on"]}. \
 Every setting stands in the run's \
 `config.json`, revision `{summary["revision"]}`.
 

@@ -87,6 +87,8 @@ def _run_rows(experiments: Path, models: Path) -> list[tuple[float, dict]]:
 
 
 def _start(config: dict) -> str:
+    if config.get("weights"):
+        return f"from {Path(config['weights']).parent.name}"
     return "ImageNet" if config["pretrained"] else "from scratch"
 
 

@@ -9,7 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +38,17 @@ def seed_everything(seed: int) -> None:
 
 
 def new_segmenter(config: TrainConfig, classes: tuple[str, ...]) -> Segmenter:
-    """An untrained network for these classes, with the card that its configuration implies."""
+    """The network that training begins with, and the card that its configuration implies.
+
+    Raises ValueError where `config.weights` are of another network, other classes or another normalisation.
+    """
     card = ModelCard(config.model, tuple(classes), config.size, *config.statistics)
     seed_everything(config.seed)
+    if config.weights:
+        saved = Segmenter.load(config.weights)
+        if replace(saved.card, size=card.size) != card:
+            raise ValueError(f"weights='{config.weights}' belong to {saved.card}, the configuration asks for {card}")
+        return Segmenter(saved.network, card)
     return Segmenter(build_model(config.model, card.channels, config.pretrained), card)
 
 

@@ -2,7 +2,7 @@
 
 Every pipeline begins with the same letterbox: scale until the photo touches the network's box, then pad what is
 left. Padding carries the mask value 255, so that it enters neither a loss nor a score; `unpad` takes it off again.
-(The report that this course grew from counted its padding as background that is easy to get right.)
+(The report that this course grew from counted its padding as background that is easy to get right; `padding=0` does.)
 """
 
 import os
@@ -29,11 +29,11 @@ def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int,
 
 
 class Letterbox(A.DualTransform):
-    """Scale image and mask into the box `size` (height, width), centred; pad the image with 0, the mask with 255."""
+    """Scale image and mask into the box `size` (height, width), centred; pad the image with 0, the mask as told."""
 
-    def __init__(self, size: tuple[int, int], p: float = 1.0):
+    def __init__(self, size: tuple[int, int], padding: int = IGNORE, p: float = 1.0):
         super().__init__(p=p)
-        self.size = size
+        self.size, self.padding = size, padding
 
     def _place(self, array: np.ndarray, fill: int, shrink: int) -> np.ndarray:
         top, left, height, width = letterbox_size(array.shape[:2], self.size)
@@ -51,7 +51,7 @@ class Letterbox(A.DualTransform):
         return self._place(img, 0, cv2.INTER_AREA)
 
     def apply_to_mask(self, mask: np.ndarray, **params) -> np.ndarray:
-        return self._place(mask, IGNORE, cv2.INTER_NEAREST)  # nearest: a class between two classes does not exist
+        return self._place(mask, self.padding, cv2.INTER_NEAREST)  # nearest: a class between two classes does not exist
 
 
 def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
@@ -69,8 +69,8 @@ def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
 AUGMENTATIONS = ("none", "report", "portrait")
 
 
-def augmentations(name: str) -> list[A.BasicTransform]:
-    """The random transforms by name.
+def augmentations(name: str, padding: int = IGNORE) -> list[A.BasicTransform]:
+    """The random transforms by name; what they move in from outside gets the mask value `padding`.
 
     "report": transpose and flips, as in the report. "portrait": what a phone does to a portrait: mirrored, a little
     turned, nearer or farther, brighter, tinted, blurred. Never upside down: no such portrait awaits the model.
@@ -84,7 +84,7 @@ def augmentations(name: str) -> list[A.BasicTransform]:
             A.HorizontalFlip(p=0.5),
             A.Affine(
                 scale=(0.8, 1.3), translate_percent=(-0.1, 0.1), rotate=(-20, 20), shear=(-5, 5),
-                fill=0, fill_mask=IGNORE, mask_interpolation=cv2.INTER_NEAREST, p=0.8,
+                fill=0, fill_mask=padding, mask_interpolation=cv2.INTER_NEAREST, p=0.8,
             ),
             A.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.25, hue=0.04, p=0.7),
             A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.GaussNoise(std_range=(0.02, 0.08)), A.ToGray()], p=0.2),
@@ -102,9 +102,10 @@ class Pipeline:
     """Letterbox, augment, to tensors: `pipeline(image, mask, seed)` -> float32 [3, h, w], int64 [h, w].
 
     The random choices depend on `seed` alone, so the augmented photo is the same whichever process prepares it.
+    `padding` is the mask value of all that is no photo.
     """
 
-    def __init__(self, size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), augment: str = "none"):
+    def __init__(self, size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), augment: str = "none", padding: int = IGNORE):
         if min(size) < 32 or size[0] % 32 or size[1] % 32:
             fixed = tuple(max(32, -(-side // 32) * 32) for side in size)
             raise ValueError(f"size {tuple(size)} is not divisible by 32: take {fixed}; the letterbox pads to it")
@@ -112,7 +113,7 @@ class Pipeline:
             side = max(size)
             raise ValueError(f"augmentation 'report' transposes, so {tuple(size)} must be square: take {(side, side)}")
         self.size, self.mean, self.std = tuple(size), mean, std
-        self.steps = A.Compose([Letterbox(self.size), *augmentations(augment)])
+        self.steps = A.Compose([Letterbox(self.size, padding), *augmentations(augment, padding)])
 
     def arrays(self, image: np.ndarray, mask: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The same before it becomes tensors: uint8 [h, w, 3] and uint8 [h, w], to be looked at."""

@@ -14,7 +14,6 @@ import pandas as pd
 from faceseg_utils import catalog
 from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.training import TrainConfig, evaluate, revision, train
-from faceseg_utils.transforms import Pipeline
 
 HERE = Path(__file__).parent
 CONFIG = {"view": "person", "size": (160, 128), "epochs": 8, "limit": 256, "holdout": 0.1}
@@ -27,9 +26,8 @@ def main():
     for trained_on in NAMES:
         config = TrainConfig(dataset=trained_on, **CONFIG)
         segmenter = train(config, catalog.course_root() / "build" / "runs" / f"gap_{trained_on}", resume=True).segmenter
-        still = Pipeline(config.size, segmenter.card.mean, segmenter.card.std)
         for scored_on in NAMES:
-            scores = evaluate(segmenter, PortraitDataset(scored_on, "val", "person", still))
+            scores = evaluate(segmenter, PortraitDataset(scored_on, "val", "person", segmenter.card.pipeline))
             table = scores[["dice", "iou", "boundary_f1"]].reset_index()
             tables.append(table.assign(trained_on=trained_on, scored_on=scored_on))
             print(f"trained on {trained_on}, scored on {scored_on}: Dice {scores['dice'].mean():.4f}")

@@ -57,6 +57,16 @@ def test_a_run_becomes_a_model(run, published, places, capsys):
         assert part in card, part
 
 
+def test_the_card_tells_every_lesson(run, tmp_path):
+    second = tmp_path / "second"
+    shutil.copytree(run, second)
+    config = json.loads((run / "config.json").read_text()) | {"weights": str(run / "model"), "extra": "pseudo"}
+    (second / "config.json").write_text(json.dumps(config))
+    first, then = publish.lessons(Run.read(run)), publish.lessons(Run.read(second))
+    assert first.startswith("From random weights: 16 photos, 1 epochs at 64 x 64")
+    assert then.startswith(f"{first} Then: 16 photos, among them those of `pseudo`, whose masks no person drew")
+
+
 def test_the_best_model_of_a_dataset_is_found(run, published, places):
     dataset = Run.read(run).config["dataset"]
     assert record.best_model(dataset, **places) == published

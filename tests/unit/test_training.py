@@ -95,6 +95,7 @@ def test_presets_of_the_report():
     default, tuned = PRESETS["report-default"], PRESETS["report-tuned"]
     assert (default.batch_size, default.learning_rate, default.epochs, default.size) == (4, 1e-3, 150, (320, 320))
     assert (tuned.batch_size, tuned.learning_rate, tuned.epochs) == (8, 3e-4, 100)
+    assert default.padding == tuned.padding == "background"
     for preset in (default, tuned):
         assert (preset.optimizer, preset.schedule, preset.loss, preset.holdout) == ("adam", "constant", "bce", 0)
 
@@ -142,6 +143,26 @@ def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp
     (extra / "masks" / "more00.png").rename(extra / "masks" / f"{before[2].stems[0]}.png")
     with pytest.raises(ValueError, match=f"holds the photo '{before[2].stems[0]}', which has to judge"):
         training.datasets(replace(config, extra=str(extra)))
+
+
+def test_padding_may_count_as_background(config):
+    tall = replace(config, size=(96, 64))  # the photos do not fill it
+    for padding, values in (("ignore", {0, 1, 255}), ("background", {0, 1})):
+        for part in training.datasets(replace(tall, padding=padding)):
+            assert set(torch.cat([mask.flatten() for _, mask in part]).tolist()) == values
+
+
+def test_training_goes_on_from_saved_weights(finished, config):
+    saved = str(finished.folder / "model")
+    begun = training.new_segmenter(replace(config, weights=saved, size=(96, 96), seed=7), finished.segmenter.classes)
+    assert same(begun.network.state_dict(), finished.segmenter.network.state_dict()) and begun.card.size == (96, 96)
+
+
+@pytest.mark.parametrize("change", [{"model": "resnet34"}, {"normalise": "unit"}])
+def test_weights_of_another_network_are_refused(finished, config, change):
+    config = replace(config, weights=str(finished.folder / "model"), **change)
+    with pytest.raises(ValueError, match="belong to .*model='lite0'"):
+        training.new_segmenter(config, finished.segmenter.classes)
 
 
 def test_only_training_photos_are_augmented(config):

@@ -61,6 +61,14 @@ def test_padding_is_255_in_the_mask_and_0_in_the_photo_and_nothing_else_is(nativ
     inside[top : top + height, left : left + width] = True
     assert (mask[~inside] == IGNORE).all() and (mask[inside] != IGNORE).all()
     assert (image[~inside] == 0).all() and (image[inside] == 99).all()
+    _, mask = Pipeline(size, padding=0).arrays(np.full((*native, 3), 99, np.uint8), np.ones(native, np.uint8))
+    assert (mask == inside).all()
+
+
+def test_what_augmentation_moves_in_is_padding_too():
+    photo, mask = np.full((128, 96, 3), 99, np.uint8), np.ones((128, 96), np.uint8)
+    seen = [Pipeline((128, 96), augment="portrait", padding=0).arrays(photo, mask, seed)[1] for seed in range(8)]
+    assert set(np.concatenate(seen, axis=None)) == {0, 1}
 
 
 @pytest.mark.parametrize("augment", AUGMENTATIONS)
