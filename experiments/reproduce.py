@@ -107,7 +107,7 @@ def minutes(config: TrainConfig, photos: int = 1341) -> float:
     GFLOP a second: 600 for plain convolutions with bf16 matrix units, 150 without; 130 for depthwise ones, which run
     in float32. Scoring the monitor photos comes on top. `photos` are those of train before the holdout.
     """
-    learned = config.limit or photos * (1 - config.holdout)
+    learned = (config.limit or photos * (1 - config.holdout)) + (1923 if config.extra else 0)  # the pseudo-labels
     scored = photos * config.holdout or 150
     speed = 130 if config.model == "lite0" else 600 if has_bf16_units() else 150
     gflop = costs.gflop(config.model, config.size) * (3 * learned + scored)
