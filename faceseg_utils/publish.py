@@ -19,7 +19,7 @@ from faceseg_utils.model import ModelCard, Segmenter
 from faceseg_utils.record import MEASURES, between, markdown, models_folder
 
 LARGEST = 15_000_000  # bytes of weights that the repository may carry
-LOST = 1e-4  # half precision may move no mean score by more
+LOST = 1e-4  # half precision may cost no mean score more
 FILES = ("config.json", "metrics.csv", "val_scores.csv", "summary.json")
 
 
@@ -27,7 +27,7 @@ def publish(run: str | Path, name: str, models: Path | None = None, experiments:
     """Make models/NAME from a finished run whose weights still lie in RUN/model; returns the new folder.
 
     The weights are scored anew on the validation photos and must give the run's own scores. They are kept in half
-    precision if that moves no mean score by more than 0.0001. The run's four files are copied to
+    precision if that lowers no mean score by more than 0.0001. The run's four files are copied to
     experiments/runs/NAME unless they are there.
 
     Raises ValueError when the run is not whole, its weights give other scores, or they are too large; and
@@ -47,7 +47,7 @@ def publish(run: str | Path, name: str, models: Path | None = None, experiments:
     if (again.mean() - said.mean()).abs().max() > 1e-3:
         found = f"Dice {again['dice'].mean():.4f}, not the run's {said['dice'].mean():.4f}"
         raise ValueError(f"{run.folder / 'model'}: these weights give {found}")
-    lossless = (halved.mean() - again.mean()).abs().max() <= LOST
+    lossless = (again.mean() - halved.mean()).max() <= LOST
 
     fresh = place.with_name(place.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
