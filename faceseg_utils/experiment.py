@@ -242,7 +242,7 @@ def _check_config(run: Run) -> list[str]:
 
 def _check_epochs(run: Run) -> list[str]:
     metrics, summary, problems = run.metrics, run.summary, []
-    stopped_early = run.config.get("patience") and 0 < len(metrics) < run.config["epochs"]
+    stopped_early = run.settings["patience"] and 0 < len(metrics) < run.config["epochs"]
     if metrics["epoch"].tolist() != list(range(len(metrics) if stopped_early else run.config["epochs"])):
         problems.append(
             f"metrics.csv has {len(metrics)} epochs, config.json asks for {run.config['epochs']}, from 0 on"

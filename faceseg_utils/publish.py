@@ -119,13 +119,13 @@ def score_block(run: Run) -> str:
 
 def lessons(run: Run) -> str:
     """What the weights of a run have learned from, first to last, in words: follows `weights` to the runs before."""
-    config, summary = run.config, run.summary
+    config, summary = run.settings, run.summary
     start = "From random weights"
-    if config.get("weights"):
+    if config["weights"]:
         start = lessons(Run.read(Path(config["weights"]).parent)) + " Then"
     elif config["pretrained"]:
         start = "From ImageNet weights (EfficientNet-Lite0: Apache-2.0)"
-    extra = config.get("extra")
+    extra = config["extra"]
     drawn = f", among them those of `{extra}`, whose masks no person drew or checked" if extra else ""
     return (
         f"{start}: {summary['photos']['train']} photos{drawn}, {config['epochs']} epochs at "

@@ -72,7 +72,7 @@ def _run_rows(experiments: Path, models: Path) -> list[tuple[float, dict]]:
         settings.setdefault(run.id.removesuffix(f"-s{run.config['seed']}"), []).append(run)
     rows = []
     for name, same in settings.items():
-        config, size = same[0].config, "x".join(map(str, same[0].config["size"]))
+        config, size = same[0].settings, "x".join(map(str, same[0].config["size"]))
         scores = pd.concat([run.val_scores[list(MEASURES)] for run in same]).groupby(level=0).mean()
         minutes = sum(run.summary["minutes"] for run in same) / len(same)
         cost = costs.loc[(config["model"], size)]
@@ -87,7 +87,7 @@ def _run_rows(experiments: Path, models: Path) -> list[tuple[float, dict]]:
 
 
 def _start(config: dict) -> str:
-    if config.get("weights"):
+    if config["weights"]:
         return f"from {Path(config['weights']).parent.name}"
     return "ImageNet" if config["pretrained"] else "from scratch"
 
