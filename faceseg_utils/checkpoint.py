@@ -20,6 +20,7 @@ from faceseg_utils.device import device_name
 from faceseg_utils.model import Segmenter
 
 FORMAT = 1
+RESULTS = ("val_scores.csv", "summary.json")  # written last: a folder that holds them is a finished run
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -46,8 +47,10 @@ def _room_for(path: Path, fresh: Path):
 
 
 def write_config(folder: Path, config: TrainConfig) -> None:
-    """`config.json`: what was asked for."""
+    """`config.json`: what was asked for. The results of a run that now goes on are removed: they are not its own."""
     folder.mkdir(parents=True, exist_ok=True)
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
     write_whole(folder / "config.json", json.dumps(asdict(config), indent=2) + "\n")
 
 
@@ -77,6 +80,9 @@ def write_metrics(folder: Path, history: list[dict]) -> None:
 def load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]:
     """Put the saved state back into `parts`; returns the rows of the epochs that are done.
 
+    With a constant learning rate `config` may ask for more epochs than the run that was saved: its steps so far are
+    the same. Under a schedule they are not.
+
     Raises ValueError for a file that is damaged, not ours, of another format or of another configuration.
     """
     try:
@@ -90,8 +96,9 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]:
         ) from error
     if version != FORMAT:
         raise ValueError(f"{path}: checkpoint format {version}, this version of the course reads {FORMAT}")
+    longer = config.schedule == "constant" and config.epochs > saved["epochs"]
     for name, value in asdict(config).items():
-        if saved[name] != value:
+        if saved[name] != value and not (name == "epochs" and longer):
             raise ValueError(
                 f"{path}: saved with {name}={saved[name]!r}, asked for {name}={value!r}; "
                 "resume with the same configuration, or take a new folder"

@@ -119,7 +119,8 @@ def train(
 
     The folder gets config.json, metrics.csv (a row an epoch), last.pt (everything to go on with), model/ (the best
     epoch's weights), and at the end val_scores.csv and summary.json. A run that was killed goes on with
-    `resume=True` from its last whole epoch and ends with the same weights as one that was never killed.
+    `resume=True` from its last whole epoch and ends with the same weights as one that was never killed. So does a
+    finished run at a constant learning rate that is asked for more epochs.
 
     `watch(history, segmenter)` is called in the main process after each epoch, once its checkpoint is written: the
     epochs so far as a table, and the network as it is now. If it fails, the run goes on without it.

@@ -241,6 +241,32 @@ def test_resume_with_another_configuration_is_refused(finished, config):
         train(replace(config, learning_rate=0.1), finished, resume=True, device="cpu")
 
 
+def test_more_epochs_at_a_constant_rate_are_the_longer_run(config, tmp_path):
+    constant = replace(config, schedule="constant", epochs=3)
+    whole = train(constant, tmp_path / "whole", device="cpu").folder
+    train(replace(constant, epochs=1), tmp_path / "run", device="cpu")
+    train(constant, tmp_path / "run", resume=True, device="cpu")
+    assert_same_run(whole, tmp_path / "run")
+    with pytest.raises(ValueError, match="saved with epochs=3, asked for epochs=2"):
+        train(replace(constant, epochs=2), whole, resume=True, device="cpu")
+
+
+def test_more_epochs_under_a_schedule_are_another_run(finished, config):
+    with pytest.raises(ValueError, match="saved with epochs=2, asked for epochs=3"):
+        train(replace(config, epochs=3), finished, resume=True, device="cpu")
+    assert (finished / "summary.json").exists()
+
+
+def test_a_run_that_goes_on_is_not_finished(config, tmp_path, monkeypatch):
+    """Killed after it was asked for more: the scores of the shorter run are gone, not left to be believed."""
+    constant = replace(config, schedule="constant", epochs=1)
+    train(constant, tmp_path / "run", device="cpu")
+    monkeypatch.setattr(training, "_train_epoch", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(constant, epochs=2), tmp_path / "run", resume=True, device="cpu")
+    assert not (tmp_path / "run" / "summary.json").exists() and (tmp_path / "run" / "last.pt").exists()
+
+
 def test_checkpoint_older_than_an_option_has_its_default(run, config):
     state = torch.load(run / "last.pt", weights_only=True)
     young = ("patience", "accumulate", "warmup", "precision")
