@@ -135,12 +135,19 @@ def listing(runs: Path) -> pd.DataFrame:
 
 
 def reproduce(run: str, config: TrainConfig, runs: Path, device: str | None = None) -> str:
-    """Bring one run to its end and say what was done. Raises ValueError where another run is in its place."""
+    """Bring one run to its end and say what was done.
+
+    Raises ValueError where another run is in its place, or where what it learns from has not been made.
+    """
     now = state(run, config, runs)
     if now == "done":
         return "done already"
     if now == "other":
         raise ValueError(f"{runs / run} holds a run of another configuration: remove it, or name another run")
+    if config.weights and not Path(config.weights).is_dir():
+        raise ValueError(f"it goes on from {config.weights}: make {Path(config.weights).parent.name} first")
+    if config.extra and not Path(config.extra).is_dir():
+        raise ValueError(f"it also learns from {config.extra}: make it first, with python -m experiments.pseudo.run")
     if now == "stale":
         shutil.rmtree(runs / run)  # its numbers stay in the history of the repository
     begun = runs / CONTINUES.get(run, run)
@@ -184,7 +191,10 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         parser.error(f"no run of the plan is called '{unknown[0]}': see --list")
     for name in dict.fromkeys(wanted):
-        print(f"{name}: {reproduce(name, PLAN[name], options.folder, options.device)}", flush=True)
+        try:
+            print(f"{name}: {reproduce(name, PLAN[name], options.folder, options.device)}", flush=True)
+        except ValueError as error:
+            parser.exit(1, f"{name}: {error}\n")
         if options.flip:
             print(f"{name}: {flip(name, options.folder)}", flush=True)
     return 0

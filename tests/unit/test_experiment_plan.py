@@ -91,13 +91,30 @@ def test_what_is_continued_differs_in_its_epochs_alone():
         assert longer.epochs > shorter.epochs
 
 
-def test_another_run_in_its_place_is_not_touched(tiny, tmp_path):
+def test_another_run_in_its_place_is_not_touched(tiny, tmp_path, capsys):
     config = dataclasses.asdict(dataclasses.replace(tiny, seed=3))
     (tmp_path / "tiny-s0").mkdir()
     (tmp_path / "tiny-s0" / "config.json").write_text(json.dumps(config))
     (tmp_path / "tiny-s0" / "metrics.csv").write_text("epoch,val_dice\n0,0.5\n")
-    with pytest.raises(ValueError, match="holds a run of another configuration"):
+    with pytest.raises(SystemExit):
         reproduce.main(["tiny-s0", "--folder", str(tmp_path)])
+    assert "holds a run of another configuration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("field", "advice"),
+    [
+        ({"weights": "nowhere/first-s0/model"}, "tiny-s0: it goes on from nowhere/first-s0/model: make first-s0 first"),
+        ({"extra": "nowhere/pseudo"}, "make it first, with python -m experiments.pseudo.run"),
+    ],
+)
+def test_a_run_without_what_it_learns_from_says_what_to_make(tiny, tmp_path, monkeypatch, capsys, field, advice):
+    monkeypatch.setattr(reproduce, "PLAN", {"tiny-s0": dataclasses.replace(tiny, **field)})
+    with pytest.raises(SystemExit):
+        reproduce.main(["tiny-s0", "--folder", str(tmp_path)])
+    error = capsys.readouterr().err
+    assert advice in error and "\n" not in error.strip()
+    assert not (tmp_path / "tiny-s0").exists()
 
 
 def test_an_unknown_name_is_refused(capsys):
