@@ -8,6 +8,7 @@ in batches of 8 (in order of name), as in the report, and in train mode alone.
 """
 
 import argparse
+import copy
 from pathlib import Path
 
 import pandas as pd
@@ -27,16 +28,12 @@ MODES = {"eval": (False, 8), "train, batch 8": (True, 8), "train, alone": (True,
 @torch.no_grad()
 def report_scores(network: torch.nn.Module, data: PortraitDataset, training: bool, batch: int) -> list[float]:
     """The report's Dice of every photo, with the network in the mode that is asked for; it learns nothing."""
-    statistics = {name: value.clone() for name, value in network.named_buffers()}  # train mode moves them
-    network.train(training)
+    network = copy.deepcopy(network).train(training)  # a copy: train mode moves the running statistics
     scores = []
     for first in range(0, len(data), batch):
         x, y = (torch.stack(part) for part in zip(*(data[i] for i in range(first, min(first + batch, len(data))))))
         logits = network(x)  # [B, 1, h, w]
         scores += [dice.report_dice(logits[k : k + 1], y[k : k + 1]) for k in range(len(y))]
-    for name, value in network.named_buffers():
-        value.copy_(statistics[name])
-    network.eval()
     return scores
 
 
@@ -47,7 +44,7 @@ def main():
     tables = [pd.read_csv(FILE, dtype={"id": str})] if FILE.is_file() else []
     for name in parser.parse_args().runs:
         folder = experiments_folder() / "runs" / name
-        _, _, val = datasets(TrainConfig(**Run.read(folder).settings))
+        _, _, val = datasets(TrainConfig(**Run.read(folder).config))
         network = Segmenter.load(folder / "model").network
         scores = {mode: report_scores(network, val, *how) for mode, how in MODES.items()}
         table = pd.DataFrame({"run": name, "id": val.stems, **scores})

@@ -150,10 +150,11 @@ def reproduce(run: str, config: TrainConfig, runs: Path, device: str | None = No
         raise ValueError(f"it also learns from {config.extra}: make it first, with python -m experiments.pseudo.run")
     if now == "stale":
         shutil.rmtree(runs / run)  # its numbers stay in the history of the repository
-    begun = runs / CONTINUES.get(run, run)
-    if now == "missing" and (begun / "last.pt").is_file() and state(begun.name, PLAN[begun.name], runs) == "done":
-        not_its_own = shutil.ignore_patterns("config.json", "*_scores.csv", "summary.json")
-        shutil.copytree(begun, runs / run, ignore=not_its_own, dirs_exist_ok=True)
+    if now == "missing" and run in CONTINUES:
+        begun = CONTINUES[run]
+        if state(begun, PLAN[begun], runs) == "done" and (runs / begun / "last.pt").is_file():
+            not_its_own = shutil.ignore_patterns("config.json", "*_scores.csv", "summary.json")
+            shutil.copytree(runs / begun, runs / run, ignore=not_its_own, dirs_exist_ok=True)
     trained = train(config, runs / run, resume=True, device=device)
     return f"Dice {trained.dice:.4f}"
 

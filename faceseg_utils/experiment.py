@@ -82,6 +82,12 @@ class Run:
         return bool(self.summary)
 
     @property
+    def flip_scores(self) -> pd.DataFrame | None:
+        """Scores as in `val_scores`, each photo together with its mirror image; None where they were not taken."""
+        file = self.folder / "flip_scores.csv"
+        return _read(file).set_index("id") if file.is_file() else None
+
+    @property
     def stale(self) -> bool:
         """Did a fault that is mended by now shape this run? It is to be made again; until then it says so."""
         return self.summary.get("revision") in FAULTY and self.config["augment"] != "none"

@@ -22,7 +22,7 @@ def test_the_scores_in_eval_mode_are_those_of_the_log():
 
 def test_train_mode_looks_at_the_neighbours_and_learns_nothing(make_dataset):
     torch.manual_seed(0)
-    network = build_model("resnet34")
+    network = build_model("resnet34").eval()
     val = PortraitDataset(str(make_dataset("own", 50)), "val", "person", Pipeline((64, 64), padding=0))
     before = {name: value.clone() for name, value in network.state_dict().items()}
     scores = {mode: modes.report_scores(network, val, *how) for mode, how in modes.MODES.items()}
