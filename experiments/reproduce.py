@@ -41,6 +41,8 @@ for side, final_epochs in ((160, 50), (320, 100)):
 # The final run is the last comparison continued, as the figures of the report suggest: its rate is constant, so its
 # first epochs are the same ones, and are not made twice.
 CONTINUES = {f"report{side}-final-s0": f"report{side}-batch8-lr3e-4-s0" for side in (160, 320)}
+# Not in the report: what would UNet11 do if its encoder had batch normalisation, as ResNet34 has?
+PLAN["report160-unet11-bn-s0"] = replace(PLAN["report160-unet11-s0"], model="vgg11_bn", epochs=10)
 
 # 2. Ours, one change at a time, each from the one before. A tenth of train chooses the epoch; the 150 validation
 #    photos are for the record alone. The last change, the test-time flip, needs no training: `--flip`.

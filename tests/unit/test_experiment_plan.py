@@ -5,10 +5,12 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 
 from experiments import costs, reproduce
 from faceseg_utils import experiment
 from faceseg_utils.config import TrainConfig
+from faceseg_utils.model import build_model
 
 
 @pytest.fixture
@@ -90,6 +92,17 @@ def test_what_is_continued_differs_in_its_epochs_alone():
         longer, shorter = reproduce.PLAN[longer], reproduce.PLAN[shorter]
         assert dataclasses.replace(shorter, epochs=longer.epochs) == longer and shorter.schedule == "constant"
         assert longer.epochs > shorter.epochs
+
+
+def test_batch_normalisation_is_all_that_unet11_gains():
+    plain, normalised = (build_model(reproduce.PLAN[f"report160-{name}-s0"].model) for name in ("unet11", "unet11-bn"))
+    kinds = [
+        [type(layer) for layer in network.modules() if not isinstance(layer, torch.nn.BatchNorm2d)]
+        for network in (plain, normalised)
+    ]
+    assert kinds[0] == kinds[1]
+    layers = (map(type, network.encoder.modules()) for network in (plain, normalised))
+    assert [torch.nn.BatchNorm2d in kinds for kinds in layers] == [False, True]
 
 
 def test_another_run_in_its_place_is_not_touched(tiny, tmp_path, capsys):
