@@ -1,4 +1,4 @@
-# The workbook by command. Needs GNU make, git and Python 3.10 to 3.14; everything else goes into .venv.
+# The workbook by command. Needs GNU make, git and Python 3.10 to 3.13; everything else goes into .venv.
 # `make` alone lists the commands.
 
 PYTHON ?= python3
