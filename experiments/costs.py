@@ -1,7 +1,8 @@
-"""What a network costs to use: `python -m experiments.costs` writes costs.csv for all networks of the log and plan.
+"""What a network costs to use: `python -m experiments.costs` writes costs.csv for all networks of log and plan.
 
 GFLOP and megabytes (float32) depend on the architecture and the input size alone; milliseconds are the wall time of
-`Segmenter.predict` for one photo of 240 x 320 on the CPU that `cpu` names. Weights play no part, so none are needed.
+`Segmenter.predict` for one photo of 320 x 240 (height x width) on the CPU that `cpu` names. Weights do not matter, so
+none are needed.
 """
 
 import time
@@ -13,7 +14,14 @@ import pandas as pd
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from faceseg_utils.model import ModelCard, Segmenter, build_model, normalisation
+from experiments import command
+from experiments.peers.run import processor
+from experiments.plan import PLAN
+from faceseg_utils.log.runs import ExperimentLog
+from faceseg_utils.model import Segmenter, build_model
+from faceseg_utils.network.encoders import normalisation
+from faceseg_utils.network.saved import ModelConfig
+from faceseg_utils.paths import write_text
 
 FILE = Path(__file__).resolve().parent / "costs.csv"
 
@@ -30,7 +38,7 @@ def gflop(model: str, size: tuple[int, int]) -> float:
 
 
 def milliseconds(segmenter: Segmenter, rounds: int = 15) -> float:
-    """Wall time of one photo of 240 x 320, pixels in, probabilities out: the fastest of 15, after one to warm up.
+    """Wall time of one photo of 320 x 240, pixels in, probabilities out: the fastest of 15, after one to warm up.
 
     The fastest, because whatever else runs on the machine can only make it slower.
     """
@@ -47,14 +55,14 @@ def cost(model: str, size: tuple[int, int]) -> dict:
     """One row of costs.csv."""
     network = build_model(model)
     parameters = sum(value.numel() for value in network.state_dict().values())
-    card = ModelCard(model, ("background", "person"), size, *normalisation(model))
+    config = ModelConfig(model, ("background", "person"), size, *normalisation(model))
     return {
         "model": model,
         "size": f"{size[0]}x{size[1]}",
         "gflop": round(gflop(model, size), 2),
         "parameters": parameters,
         "mb": round(parameters * 4e-6, 1),
-        "ms": round(milliseconds(Segmenter(network, card)), 1),
+        "ms": round(milliseconds(Segmenter(network, config)), 1),
     }
 
 
@@ -63,17 +71,13 @@ def read() -> pd.DataFrame:
     return pd.read_csv(FILE).set_index(["model", "size"])
 
 
-def main():
-    from experiments.peers.run import processor
-    from experiments.reproduce import PLAN
-    from faceseg_utils.experiment import ExperimentLog
-
+def main(arguments: list[str]) -> None:
     logged = {(run.config["model"], tuple(run.config["size"])) for run in ExperimentLog().runs.values()}
     wanted = sorted(logged | {(config.model, config.size) for config in PLAN.values()})
     table = pd.DataFrame([cost(model, size) for model, size in wanted]).assign(cpu=processor())
-    table.to_csv(FILE, index=False)
+    write_text(FILE, table.to_csv(index=False, lineterminator="\n"))
     print(table.to_string(index=False))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

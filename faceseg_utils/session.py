@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from faceseg_utils import catalog, plots
+from faceseg_utils import paths
 from faceseg_utils.config import PRESETS, TrainConfig
+from faceseg_utils.data import catalog
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.device import device_name
-from faceseg_utils.training import seed_everything
+from faceseg_utils.engine.device import device_name, seed_everything
+from faceseg_utils.figures import plots
 
 PROFILES = ("quick", "full")
 
@@ -47,7 +48,7 @@ class Session:
     @property
     def runs(self) -> Path:
         """Where the notebooks leave the runs that they train: `build/runs` of the course."""
-        return catalog.course_root() / "build" / "runs"
+        return paths.course_root() / "build" / "runs"
 
 
 def start(notebook: str) -> Session:

@@ -1,13 +1,11 @@
-"""Training: one explicit loop, and the run around it.
+"""Training: one step, one epoch, one run. The loop is written out, to be read and taught.
 
-accelerate looks after devices, precision and processes; the loop itself is written out, to be read and taught.
+accelerate looks after devices, precision and processes.
 """
 
-import contextlib
 import copy
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,40 +14,36 @@ import numpy as np
 import pandas as pd
 import torch
 from accelerate.utils import broadcast, gather_object
-from torch.optim.swa_utils import AveragedModel
-from tqdm.auto import tqdm
+from timm.utils import ModelEmaV3
+from tqdm import tqdm
 
-from faceseg_utils import checkpoint, dice
-from faceseg_utils.batches import Batches, datasets, new_loader
-from faceseg_utils.checkpoint import revision as revision
-from faceseg_utils.config import PRESETS as PRESETS
 from faceseg_utils.config import TrainConfig
-from faceseg_utils.device import new_accelerator
-from faceseg_utils.evaluation import batch_dice, evaluate
-from faceseg_utils.model import ModelCard, Segmenter, build_model
-
-
-def seed_everything(seed: int) -> None:
-    """One place for all random numbers of torch. Augmentation and order have their own, by photo and epoch."""
-    torch.manual_seed(seed)
-
-
-# --- Network, optimizer, average -------------------------------------------------------------------------------------
+from faceseg_utils.dataset import Batch
+from faceseg_utils.engine import checkpoint
+from faceseg_utils.engine.device import new_accelerator, seed_everything
+from faceseg_utils.engine.failures import enough_memory, interruption_explained
+from faceseg_utils.engine.loader import cuts, datasets, new_loader, statistics, steps_per_epoch
+from faceseg_utils.engine.processes import evaluate_together, same_everywhere, share_of
+from faceseg_utils.engine.progress import epoch_line, watched
+from faceseg_utils.losses import LOSSES, hard_dice
+from faceseg_utils.model import ModelConfig, Segmenter, build_model
 
 
 def new_segmenter(config: TrainConfig, classes: tuple[str, ...]) -> Segmenter:
-    """The network that training begins with, and the card that its configuration implies.
+    """The network that training begins with: of `config.weights`, else with ImageNet or random weights.
 
     Raises ValueError where `config.weights` are of another network, other classes or another normalisation.
     """
-    card = ModelCard(config.model, tuple(classes), config.size, *config.statistics)
+    wanted = ModelConfig(config.model, tuple(classes), config.size, *statistics(config))
     seed_everything(config.seed)
     if config.weights:
         saved = Segmenter.load(config.weights)
-        if replace(saved.card, size=card.size) != card:
-            raise ValueError(f"weights='{config.weights}' belong to {saved.card}, the configuration asks for {card}")
-        return Segmenter(saved.network, card)
-    return Segmenter(build_model(config.model, card.channels, config.pretrained), card)
+        if replace(saved.config, size=wanted.size) != wanted:
+            raise ValueError(
+                f"weights='{config.weights}' belong to {saved.config}, the configuration asks for {wanted}"
+            )
+        return Segmenter(saved.network, wanted)
+    return Segmenter(build_model(config.model, wanted.channels, config.pretrained), wanted)
 
 
 def build_optimizer(config: TrainConfig, network: torch.nn.Module, steps: int):
@@ -72,30 +66,59 @@ def build_optimizer(config: TrainConfig, network: torch.nn.Module, steps: int):
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, share)
 
 
-def average_of_weights(network: torch.nn.Module, decay: float) -> AveragedModel:
-    """Exponential moving average of weights and statistics; it forgets faster in the first steps."""
+def check_finite(losses: torch.Tensor, names: list[str]) -> None:
+    """Raises FloatingPointError, with the files at fault, where the loss of a photo is NaN or infinite."""
+    bad = ~torch.isfinite(losses)
+    if bad.any():
+        files = ", ".join(names[i] for i in bad.nonzero().flatten().tolist())
+        raise FloatingPointError(
+            f"the loss is {losses[bad][0].item()} on the photos {files}: lower the learning rate, set clip=1, "
+            "or look at these files"
+        )
 
-    def average(mean, new, count):
-        keep = min(decay, (1 + int(count)) / (10 + int(count)))
-        return torch.lerp(new, mean, keep) if mean.is_floating_point() else new
 
-    return AveragedModel(network, avg_fn=average, use_buffers=True)
+def train_step(model, batch: Batch, loss, optimizer, accelerator, clip: float = 0.0):
+    """Learn from one batch. Returns logits [B, C, h, w] and losses [B], both from before the step.
 
-
-def photo_losses(loss: str, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """The loss of every photo by itself, [B]: how photos are shared out over batches and processes changes nothing.
-
-    logits [B, C, h, w], classes y int64 [B, h, w]; `loss` is a name in `dice.LOSSES`.
+    Under `accelerator.accumulate` the optimizer waits until all batches of its step have been seen.
     """
-    return torch.stack([dice.LOSSES[loss](logits[k : k + 1].float(), y[k : k + 1]) for k in range(len(y))])
+    logits = model(batch.x.to(memory_format=torch.channels_last))     # [B, C, h, w]
+    losses = loss(logits.float(), batch.y)                            # [B], one per photo
+    check_finite(losses.detach(), batch.names)                        # before any weight is touched
+    accelerator.backward((batch.share * losses).sum())
+    if clip and accelerator.sync_gradients:
+        accelerator.clip_grad_norm_(model.parameters(), clip)
+    optimizer.step()
+    optimizer.zero_grad()
+    return logits.detach(), losses.detach()
 
 
-# --- A run ------------------------------------------------------------------------------------------------------------
+def train_epoch(model, loader, config: TrainConfig, optimizer, schedule, accelerator, average=None, first_step=0):
+    """One pass over the training photos: (mean loss, mean hard Dice at the network's size, as seen while learning).
+
+    `average` follows the weights, if there is one; `first_step` is the number of steps before this epoch.
+    """
+    model.train()
+    sums, step = np.zeros(3), first_step                              # of losses, of Dice, of photos
+    bar = tqdm(loader, leave=False, disable=not accelerator.is_main_process)
+    for batch in bar:
+        with accelerator.accumulate(model), enough_memory(config):
+            logits, losses = train_step(model, batch, LOSSES[config.loss], optimizer, accelerator, config.clip)
+            schedule.step()
+        if accelerator.sync_gradients:
+            step += 1
+            if average is not None:
+                average.update(accelerator.unwrap_model(model), step)
+        if batch.share:
+            sums += losses.sum().item(), hard_dice(logits, batch.y).sum().item(), len(losses)
+            bar.set_postfix(loss=f"{sums[0] / sums[2]:.3f}", dice=f"{sums[1] / sums[2]:.3f}")
+    loss, score, photos = np.sum(gather_object([sums]), axis=0)
+    return float(loss / photos), float(score / photos)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What `train` returns: the best network, a row an epoch, a row a validation photo, and where it all lies."""
+    """What `train` returns: the best network, one row per epoch, one row per validation photo, and the run's folder."""
 
     segmenter: Segmenter
     metrics: pd.DataFrame
@@ -104,7 +127,7 @@ class Trained:
 
     @property
     def dice(self) -> float:
-        """The score of record: per-image hard Dice at native resolution, mean over the validation photos."""
+        """The score of record: hard Dice per photo at native resolution, mean over the validation photos."""
         return float(self.val_scores["dice"].mean())
 
 
@@ -117,7 +140,7 @@ def train(
 ) -> Trained:
     """Train as `config` says and write the run into `folder` as it goes.
 
-    The folder gets config.json, metrics.csv (a row an epoch), last.pt (everything to go on with), model/ (the best
+    The folder gets config.json, metrics.csv (one row per epoch), last.pt (everything to go on with), model/ (the best
     epoch's weights), and at the end val_scores.csv and summary.json. A run that was killed goes on with
     `resume=True` from its last whole epoch and ends with the same weights as one that was never killed. So does a
     finished run at a constant learning rate that is asked for more epochs.
@@ -129,169 +152,80 @@ def train(
     `folder`. The steps are those of one process, up to rounding, except in batch normalisation: on GPUs it uses the
     whole batch (SyncBatchNorm), on CPUs each process only its own part.
 
-    Raises
-    ------
-    FileExistsError
-        The folder holds a run already and `resume` is False.
-    ValueError
-        `resume` with another configuration, or a checkpoint that is damaged or not ours.
-    FloatingPointError
-        The loss is NaN or infinite (names the files).
-    RuntimeError
-        The GPU's memory does not hold a batch (names one that needs half of it).
-    OSError
-        The disk is full. What was written before is whole.
+    Raises FileExistsError (the folder is in use, or holds what is no run), ValueError (another configuration, a damaged
+    checkpoint, too few photos), FloatingPointError (the loss is NaN or infinite), RuntimeError (out of GPU memory),
+    OSError (the disk is full); each says what to do, and what was written before is whole.
     """
     folder = Path(folder)
-    if (folder / "config.json").exists() and not resume:
-        raise FileExistsError(f"{folder} holds a run already: resume=True goes on with it, or choose another folder")
-    revision()  # asked now and remembered
+    checkpoint.check_folder(folder, resume)
     accelerator = new_accelerator(device, config.precision, config.accumulate)
-    rank, ranks = accelerator.process_index, accelerator.num_processes
+    facts = checkpoint.facts_of(accelerator)  # asked now: the code may change while a long run goes on
+    rank, ranks, main = accelerator.process_index, accelerator.num_processes, accelerator.is_main_process
     train_data, monitor_data, val_data = datasets(config)
-    monitor_data, val_data = (data.subset(range(rank, len(data), ranks)) for data in (monitor_data, val_data))
     best = new_segmenter(config, train_data.classes)
     network = copy.deepcopy(best.network).to(memory_format=torch.channels_last)
     if ranks > 1 and accelerator.device.type == "cuda":
         network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    average = average_of_weights(network, config.ema) if config.ema else None
-
-    batches = Batches(len(train_data), config, rank, ranks)
-    loader = new_loader(train_data, batches, accelerator.device)
-    steps = config.epochs * math.ceil(len(batches) / config.accumulate)
-    model, optimizer, schedule = accelerator.prepare(network, *build_optimizer(config, network, steps))
-    best.network.to(accelerator.device)
-    if average is not None:
-        average.to(accelerator.device)
+    # The average of the weights forgets faster in the first steps: it keeps 1 - 9 / (9 + step), at most `ema`.
+    average = ModelEmaV3(network, config.ema, use_warmup=True, warmup_gamma=9, warmup_power=1) if config.ema else None
+    steps = steps_per_epoch(len(train_data), config)
+    model, optimizer, schedule = accelerator.prepare(network, *build_optimizer(config, network, config.epochs * steps))
+    for part in (best, average) if average is not None else (best,):
+        part.to(accelerator.device)
 
     parts = {"model": accelerator.unwrap_model(model), "optimizer": optimizer, "schedule": schedule}
     parts |= {"average": average, "scaler": accelerator.scaler}  # None where there is none
-    last = folder / "last.pt"
-    history = checkpoint.load_checkpoint(last, config, parts) if resume and last.exists() else []
-    if len(set(gather_object([len(history)]))) > 1:
+    history = checkpoint.load_checkpoint(folder / "last.pt", config, parts)
+    if not same_everywhere(len(history)):
         raise ValueError(f"{folder}: the processes see different checkpoints; take a folder that all machines share")
-    if accelerator.is_main_process:
+    if is_over(history, config) and checkpoint.has_results(folder):
+        return Trained(Segmenter.load(folder / "model"), pd.DataFrame(history), checkpoint.read_result(folder), folder)
+    if main:
         checkpoint.write_config(folder, config)
 
-    for epoch in range(len(history), config.epochs):
-        if config.patience and epochs_since_best(history) >= config.patience:
-            break
-        started = time.perf_counter()
-        batches.epoch = train_data.epoch = epoch
-        seed_everything(config.seed + epoch)
-        loss, train_dice = _train_epoch(accelerator, model, optimizer, schedule, loader, batches, average)
-
-        source = average.module if average is not None else accelerator.unwrap_model(model)
-        best.network.load_state_dict(source.state_dict())
-        broadcast(list(best.network.buffers()))  # batch statistics are those of the main process everywhere
-        scores = _evaluate_together(best, monitor_data, config)
-        row = {
-            "epoch": epoch,
-            "learning_rate": optimizer.param_groups[0]["lr"],
-            "train_loss": loss,
-            "train_dice": train_dice,
-            **{f"val_{name}": float(scores[name].mean()) for name in scores},
-            "seconds": round(time.perf_counter() - started, 1),
-        }
-        history.append(row)
-        if accelerator.is_main_process:
-            checkpoint.write_epoch(folder, history, best, config, parts)
-            _report_epoch(history, config)
-            watch = _watched(watch, history, best)
+    with interruption_explained(folder, history):
+        while not is_over(history, config):
+            started, epoch = time.perf_counter(), len(history)
+            train_data.epoch = epoch
+            seed_everything(config.seed + epoch)
+            batches = cuts(len(train_data), config, epoch, rank, ranks)
+            loader = new_loader(train_data, batches, accelerator.device, ranks)
+            first = epoch * steps
+            loss, train_dice = train_epoch(model, loader, config, optimizer, schedule, accelerator, average, first)
+            source = average.module if average is not None else accelerator.unwrap_model(model)
+            best.network.load_state_dict(source.state_dict())
+            broadcast(list(best.network.buffers()))  # batch statistics are those of the main process everywhere
+            scores = evaluate_together(best, share_of(monitor_data, rank, ranks), LOSSES[config.loss])
+            history.append({
+                "epoch": epoch,
+                "learning_rate": optimizer.param_groups[0]["lr"],
+                "train_loss": loss,
+                "train_dice": train_dice,
+                **{f"val_{name}": float(scores[name].mean()) for name in scores},
+                "seconds": round(time.perf_counter() - started, 1),
+                **facts,
+            })  # fmt: skip
+            if main:
+                checkpoint.write_epoch(folder, history, best, config, parts)
+                print(epoch_line(history, config))
+                watch = watched(watch, history, best)
 
     accelerator.wait_for_everyone()
-    best = Segmenter.load(folder / "model")
-    best.network.to(accelerator.device)
-    val_scores = _evaluate_together(best, val_data, config)
-    if accelerator.is_main_process:
-        photos = {"train": len(train_data), "val": len(val_scores)}
+    best = Segmenter.load(folder / "model").to(accelerator.device)
+    val_scores = evaluate_together(best, share_of(val_data, rank, ranks), LOSSES[config.loss])
+    if main:
         checkpoint.write_metrics(folder, history)  # a run killed right before it would miss its last row
-        facts = checkpoint.facts_of(accelerator)
-        checkpoint.write_result(folder, config, history, val_scores, photos=photos, **facts)
+        photos = {"train": len(train_data), "val": len(val_scores)}
+        checkpoint.write_result(folder, config, history, val_scores, photos)
     return Trained(best, pd.DataFrame(history), val_scores, folder)
 
 
-def _train_epoch(accelerator, model, optimizer, schedule, loader, batches, average) -> tuple[float, float]:
-    """One pass over the training photos: (mean loss, mean hard Dice at the network's size, as seen while learning)."""
-    model.train()
-    config, sums = batches.config, np.zeros(3)  # of losses, of Dice, of photos
-    title = f"epoch {batches.epoch + 1}/{config.epochs}"
-    bar = tqdm(loader, desc=title, leave=False, disable=not accelerator.is_main_process)
-    for number, (x, y, index) in enumerate(bar):  # float32 [B, 3, h, w], int64 [B, h, w], int64 [B]
-        with accelerator.accumulate(model), _enough_memory(config):
-            logits = model(x.to(memory_format=torch.channels_last))  # [B, C, h, w]
-            losses = photo_losses(config.loss, logits, y)  # [B]
-            _must_be_finite(losses, index, loader, batches)
-            accelerator.backward(batches.weight(number) * losses.sum())
-            if config.clip and accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(model.parameters(), config.clip)
-            optimizer.step()  # these three wait until `accumulate` batches have been seen
-            schedule.step()
-            optimizer.zero_grad()
-        if average is not None and accelerator.sync_gradients:
-            average.update_parameters(accelerator.unwrap_model(model))
-        if batches.weight(number):
-            sums += len(x) * np.array([losses.mean().item(), batch_dice(logits, y), 1])
-            bar.set_postfix(loss=f"{sums[0] / sums[2]:.3f}", dice=f"{sums[1] / sums[2]:.3f}")
-    loss, score, photos = np.sum(gather_object([sums]), axis=0)
-    return float(loss / photos), float(score / photos)
-
-
-def _must_be_finite(losses, index, loader, batches) -> None:
-    bad = ~torch.isfinite(losses)
-    if bad.any():
-        files = ", ".join(loader.dataset.data.items[i].image.name for i in index[bad].tolist())
-        raise FloatingPointError(
-            f"the loss is {losses[bad][0].item()} in epoch {batches.epoch + 1} on the photos {files}: "
-            "lower the learning rate, set clip=1, or look at these files"
-        )
-
-
-@contextlib.contextmanager
-def _enough_memory(config: TrainConfig):
-    """Turns a GPU's lack of memory into the batch that needs less of it and moves the weights as this one does."""
-    try:
-        yield
-    except torch.cuda.OutOfMemoryError:
-        batch, advice = config.batch_size, "a smaller size"
-        if batch > 1:
-            part = next(n for n in range(2, batch + 1) if batch % n == 0)
-            less = f"batch_size={batch // part} with accumulate={config.accumulate * part}"
-            advice = f"{less}, the same photos a step"
-        raise RuntimeError(
-            f"out of GPU memory with batch {batch} at {config.size}: try {advice}; "
-            "restart the kernel first, which frees the memory"
-        ) from None
-
-
-def _evaluate_together(segmenter, mine, config) -> pd.DataFrame:
-    """`evaluate` of this process's own photos, then the tables of all processes as one: each photo counts once."""
-    scores = [evaluate(segmenter, mine, batch_size=8, loss=dice.LOSSES[config.loss])] if len(mine) else []
-    return pd.concat(gather_object(scores)).sort_index()
+def is_over(history: list[dict], config: TrainConfig) -> bool:
+    """Are all epochs done, or has `patience` run out?"""
+    return len(history) >= config.epochs or 0 < config.patience <= epochs_since_best(history)
 
 
 def epochs_since_best(history: list[dict]) -> int:
     """How many epochs have passed since the best monitor Dice; 0 for no epochs at all."""
     scores = [row["val_dice"] for row in history]
     return len(scores) - 1 - scores.index(max(scores)) if scores else 0
-
-
-def _watched(watch, history, segmenter):
-    """Call `watch`, and give it back for the next epoch; a broken view is told once and left out from then on."""
-    if watch is None:
-        return None
-    try:
-        watch(pd.DataFrame(history), segmenter)
-    except Exception as error:
-        warnings.warn(f"watch failed ({type(error).__name__}: {error}); the run goes on without it", stacklevel=3)
-        return None
-    return watch
-
-
-def _report_epoch(history: list[dict], config: TrainConfig) -> None:
-    row, left = history[-1], config.epochs - len(history)
-    ahead = f", about {left * row['seconds'] / 60:.0f} min to go" if left and row["seconds"] * left > 60 else ""
-    print(
-        f"epoch {row['epoch'] + 1:3d}  train loss {row['train_loss']:.3f} Dice {row['train_dice']:.3f}   "
-        f"monitor loss {row['val_loss']:.3f} Dice {row['val_dice']:.4f}   {row['seconds']:.0f} s{ahead}"
-    )

@@ -1,8 +1,8 @@
 """The only user of albumentations: from a photo and its mask to the tensors that a network takes, and back.
 
-Every pipeline begins with the same letterbox: scale until the photo touches the network's box, then pad what is
-left. Padding carries the mask value 255, so that it enters neither a loss nor a score; `unpad` takes it off again.
-(The report that this course grew from counted its padding as background that is easy to get right; `padding=0` does.)
+Every photo is letterboxed first: scaled until it touches the network's box, then padded. Padding carries the mask
+value 255, so that it enters neither a loss nor a score; `unpad` takes it off again. (The report that this course grew
+from counted its padding as background that is easy to get right; `padding=0` does that.)
 """
 
 import os
@@ -16,9 +16,18 @@ import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
-from faceseg_utils.catalog import IGNORE  # noqa: E402
+from faceseg_utils.config import AUGMENTATIONS  # noqa: E402
+from faceseg_utils.data.catalog import IGNORE  # noqa: E402
 
 cv2.setNumThreads(0)  # OpenCV's threads and torch's would fight for the same cores
+
+
+def letterbox(size: tuple[int, int], padding: int = IGNORE) -> A.Compose:
+    """Scale a photo into the box `size` (height, width), centred; pad the photo with 0 and its mask with `padding`."""
+    return A.Compose([
+        A.LongestMaxSize(max_size_hw=size, area_for_downscale="image", mask_interpolation=cv2.INTER_NEAREST),
+        A.PadIfNeeded(*size, fill=0, fill_mask=padding),
+    ])  # fmt: skip
 
 
 def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -26,32 +35,6 @@ def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int,
     scale = min(size[0] / native[0], size[1] / native[1])
     height, width = (max(1, round(side * scale)) for side in native)
     return (size[0] - height) // 2, (size[1] - width) // 2, height, width
-
-
-class Letterbox(A.DualTransform):
-    """Scale image and mask into the box `size` (height, width), centred; pad the image with 0, the mask as told."""
-
-    def __init__(self, size: tuple[int, int], padding: int = IGNORE, p: float = 1.0):
-        super().__init__(p=p)
-        self.size, self.padding = size, padding
-
-    def _place(self, array: np.ndarray, fill: int, shrink: int) -> np.ndarray:
-        top, left, height, width = letterbox_size(array.shape[:2], self.size)
-        if array.shape[:2] != (height, width):
-            smaller = height < array.shape[0]
-            array = cv2.resize(array, (width, height), interpolation=shrink if smaller else self._grow(shrink))
-        bottom, right = self.size[0] - height - top, self.size[1] - width - left
-        return cv2.copyMakeBorder(array, top, bottom, left, right, cv2.BORDER_CONSTANT, value=(fill,) * 3)
-
-    @staticmethod
-    def _grow(shrink: int) -> int:
-        return cv2.INTER_NEAREST if shrink == cv2.INTER_NEAREST else cv2.INTER_LINEAR
-
-    def apply(self, img: np.ndarray, **params) -> np.ndarray:
-        return self._place(img, 0, cv2.INTER_AREA)
-
-    def apply_to_mask(self, mask: np.ndarray, **params) -> np.ndarray:
-        return self._place(mask, self.padding, cv2.INTER_NEAREST)  # nearest: a class between two classes does not exist
 
 
 def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
@@ -66,14 +49,11 @@ def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
     return F.interpolate(scores, size=native, mode="bilinear", align_corners=False, antialias=height > native[0])
 
 
-AUGMENTATIONS = ("none", "report", "portrait")
-
-
 def augmentations(name: str, padding: int = IGNORE) -> list[A.BasicTransform]:
     """The random transforms by name; what they move in from outside gets the mask value `padding`.
 
     "report": transpose and flips, as in the report. "portrait": what a phone does to a portrait: mirrored, a little
-    turned, nearer or farther, brighter, tinted, blurred. Never upside down: no such portrait awaits the model.
+    turned, nearer or farther, brighter, tinted, blurred. Never upside down: the model will not meet such portraits.
     """
     if name == "none":
         return []
@@ -102,26 +82,32 @@ class Pipeline:
     """Letterbox, augment, to tensors: `pipeline(image, mask, seed)` -> float32 [3, h, w], int64 [h, w].
 
     The random choices depend on `seed` alone, so the augmented photo is the same whichever process prepares it.
-    `padding` is the mask value of all that is no photo.
+    `padding` is the mask value of all that is not photo.
     """
 
     def __init__(self, size, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), augment: str = "none", padding: int = IGNORE):
         if min(size) < 32 or size[0] % 32 or size[1] % 32:
-            fixed = tuple(max(32, -(-side // 32) * 32) for side in size)
-            raise ValueError(f"size {tuple(size)} is not divisible by 32: take {fixed}; the letterbox pads to it")
+            fits = tuple(max(32, -(-side // 32) * 32) for side in size)
+            raise ValueError(f"size {tuple(size)} is not divisible by 32: take {fits}, the letterbox pads to it")
         if augment == "report" and size[0] != size[1]:
-            side = max(size)
-            raise ValueError(f"augmentation 'report' transposes, so {tuple(size)} must be square: take {(side, side)}")
+            raise ValueError(f"augment='report' transposes, so {tuple(size)} must be square: take {(max(size),) * 2}")
         self.size, self.mean, self.std = tuple(size), mean, std
-        self.steps = A.Compose([Letterbox(self.size, padding), *augmentations(augment, padding)])
+        self.letterbox = letterbox(self.size, padding)
+        self.augment = A.Compose(augmentations(augment, padding))
+
+    def fit(self, image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The letterboxed photo and mask, uint8 [h, w, 3] and uint8 [h, w]; what is letterboxed stays as it is."""
+        out = self.letterbox(image=image, mask=mask)
+        return out["image"], out["mask"]
 
     def arrays(self, image: np.ndarray, mask: np.ndarray, seed: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The same before it becomes tensors: uint8 [h, w, 3] and uint8 [h, w], to be looked at."""
+        """Letterboxed and augmented, before it becomes tensors, to be looked at: uint8 [h, w, 3] and uint8 [h, w]."""
+        out = self.letterbox(image=image, mask=mask)
         if seed is not None:
             # One stream for all steps. `set_random_seed` would give each step its own from the same seed, and equal
             # draws: flips would come together or not at all.
-            self.steps.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        out = self.steps(image=image, mask=mask)
+            self.augment.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        out = self.augment(**out)
         return out["image"], out["mask"]
 
     def __call__(self, image, mask, seed: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:

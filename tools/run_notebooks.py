@@ -30,8 +30,11 @@ class CellFailed(Exception):
     """A cell did not run to its end; the message says which one and why."""
 
 
-def execute(notebook: nbformat.NotebookNode, name: str, timeout: int = 3600) -> nbformat.NotebookNode:
-    """Run all cells of `notebook` in a fresh kernel that works in notebooks/, and fill in the outputs.
+def execute(
+    notebook: nbformat.NotebookNode, name: str, timeout: int = 3600,
+    kernel: str = "python3", folder: Path = workbook.NOTEBOOKS,
+) -> nbformat.NotebookNode:  # fmt: skip
+    """Run all cells of `notebook` in a fresh kernel that works in `folder`, and fill in the outputs.
 
     Raises:
         CellFailed: at the first cell that raises, passes `timeout` seconds or loses its kernel.
@@ -40,10 +43,10 @@ def execute(notebook: nbformat.NotebookNode, name: str, timeout: int = 3600) -> 
     client = NotebookClient(
         notebook,
         timeout=timeout,
-        kernel_name="python3",
+        kernel_name=kernel,
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # ipykernel warns of its own defaults
-        resources={"metadata": {"path": str(workbook.NOTEBOOKS)}},
+        resources={"metadata": {"path": str(folder)}},
         on_cell_start=lambda cell, cell_index: running.__setitem__(0, cell_index),
     )
     try:
@@ -72,7 +75,7 @@ def final_dice(notebook: nbformat.NotebookNode) -> str:
 
 
 def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Remove what must not be committed: widget state (GitHub refuses to show it), times, kernel names."""
+    """Remove what must not be committed: widget state (GitHub refuses to show it), times, kernel names, bars."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata.kernelspec = {"display_name": "Python 3", "language": "python", "name": "python3"}
     notebook.metadata.language_info = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
@@ -80,7 +83,16 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":  # a widget without its state shows an error: its static figure stays
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    output.text = _as_seen(output.text)
+            cell.outputs = [output for output in cell.outputs if output.get("text") != ""]
     return notebook
+
+
+def _as_seen(text: str) -> str:
+    """What stays on the screen: a progress bar returns to the start of its line and is overwritten."""
+    return "\n".join(line.rsplit("\r", 1)[-1] for line in text.split("\n"))
 
 
 def run(path: Path, in_place: bool) -> tuple[float, str]:

@@ -41,7 +41,7 @@ def text_output(cell: nbformat.NotebookNode) -> str:
 
 def missing_data() -> str:
     """Why the notebooks cannot run here for want of data, in one line; empty if they can."""
-    from faceseg_utils import catalog
+    from faceseg_utils.data import catalog
 
     try:
         catalog.find(catalog.default_dataset())

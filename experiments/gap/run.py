@@ -2,7 +2,7 @@
 
     python -m experiments.gap.run           # needs the PicsArt photos; about 5 minutes on two CPU cores
 
-Both runs see their pictures of train 8 times at 160 x 128: 256 photos, or the 232 renders that are left when a tenth
+Both runs see their training pictures 8 times at 160 x 128: 256 photos, or the 232 renders that are left when a tenth
 is held out to choose the epoch. They differ in nothing else.
 """
 
@@ -11,31 +11,35 @@ from pathlib import Path
 
 import pandas as pd
 
-from faceseg_utils import catalog
+from experiments import command
+from faceseg_utils.config import TrainConfig
+from faceseg_utils.data import catalog
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.training import TrainConfig, evaluate, revision, train
+from faceseg_utils.evaluation import evaluate
+from faceseg_utils.log.runs import SCORES
+from faceseg_utils.paths import course_root, revision, write_text
+from faceseg_utils.training import train
 
 HERE = Path(__file__).parent
 CONFIG = {"view": "person", "size": (160, 128), "epochs": 8, "limit": 256, "holdout": 0.1}
 NAMES = ("sample", "picsart")
 
 
-def main():
+def main(arguments: list[str]) -> None:
     """Train twice, score four times."""
     tables, code = [], revision()  # the code as it was when the runs began
     for trained_on in NAMES:
         config = TrainConfig(dataset=trained_on, **CONFIG)
-        segmenter = train(config, catalog.course_root() / "build" / "runs" / f"gap_{trained_on}", resume=True).segmenter
+        segmenter = train(config, course_root() / "build" / "runs" / f"gap_{trained_on}", resume=True).segmenter
         for scored_on in NAMES:
-            scores = evaluate(segmenter, PortraitDataset(scored_on, "val", "person", segmenter.card.pipeline))
-            table = scores[["dice", "iou", "boundary_f1"]].reset_index()
-            tables.append(table.assign(trained_on=trained_on, scored_on=scored_on))
+            scores = evaluate(segmenter, PortraitDataset(scored_on, "val", "person"))
+            tables.append(scores.reset_index().assign(trained_on=trained_on, scored_on=scored_on))
             print(f"trained on {trained_on}, scored on {scored_on}: Dice {scores['dice'].mean():.4f}")
-    columns = ["trained_on", "scored_on", "id", "dice", "iou", "boundary_f1"]
-    pd.concat(tables)[columns].round(6).to_csv(HERE / "scores.csv", index=False, lineterminator="\n")
+    table = pd.concat(tables)[["trained_on", "scored_on", "id", *SCORES]].round(6)
+    write_text(HERE / "scores.csv", table.to_csv(index=False, lineterminator="\n"))
     origin = {"config": CONFIG, "revision": code, "digests": {n: catalog.DATASETS[n].digest for n in NAMES}}
-    (HERE / "origin.json").write_text(json.dumps(origin, indent=2) + "\n")
+    write_text(HERE / "origin.json", json.dumps(origin, indent=2) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -2,7 +2,7 @@
 
     python predict.py PEER OUT.npz [--mean MEAN.npy] < LIST
 
-LIST has one photo a line. OUT.npz holds `masks` uint8 [N, H, W] (0 or 1), for MediaPipe also `probability` uint8
+LIST has one photo per line. OUT.npz holds `masks` uint8 [N, H, W] (0 or 1), for MediaPipe also `probability` uint8
 [N, H, W] (0..255), `ms` float [N]: wall time of one photo, decoded pixels in, mask out, after two photos to warm
 up; `mb`: the megabytes that the peer must carry; and `version`.
 Nothing of the course is imported here: the course's numpy is newer than what mediapipe accepts.
@@ -63,6 +63,7 @@ def main():
         predict, mb, version = grabcut(np.load(options.mean))
     else:
         predict, mb, version = mediapipe(int(options.peer == "mediapipe-landscape"))
+    sys.stdin.reconfigure(encoding="utf-8")
     photos = [np.asarray(Image.open(line.strip()).convert("RGB")) for line in sys.stdin if line.strip()]
     for photo in photos[:2]:
         predict(photo)

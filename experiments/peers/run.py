@@ -1,8 +1,8 @@
 """Score other people's tools on the validation photos: `python -m experiments.peers.run --python PEERS/bin/python`.
 
 Two environments, one metric: predict.py makes the masks in the peers' environment and leaves them in build/peers;
-here they are scored by `faceseg_utils.dice`, the code that scores our own runs. Written: scores/PEER.csv (a row a
-photo) and peers.csv (a row a peer). Only numbers are kept, never a mask or a photo.
+here they are scored by `faceseg_utils.dice`, the code that scores our own runs. Written: scores/PEER.csv (one row per
+photo) and peers.csv (one row per peer). Only numbers are kept, never a mask or a photo.
 """
 
 import argparse
@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faceseg_utils import catalog, dice
+from experiments import command
 from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.dice import photo_scores
+from faceseg_utils.paths import course_root, write_text
 
 HERE = Path(__file__).resolve().parent
-SCORES = ("dice", "iou", "boundary_f1")
 
 # name: (what it is, licence). The first three need the peers' environment, the others only the masks.
 PEERS = {
@@ -30,27 +31,29 @@ PEERS = {
 
 def mean_mask(train: PortraitDataset) -> np.ndarray:
     """Share of training photos that show the person at each pixel, float64 [H, W]; all must have one size."""
-    return np.mean([train.read(i)[1] for i in range(len(train))], axis=0)
+    return np.mean([mask for _, mask in train], axis=0)
 
 
 def constant_mask(peer: str, mean: np.ndarray) -> np.ndarray:
-    """What the two peers that never look at the photo answer, uint8 [H, W]."""
+    """The answer of the two peers that never look at the photo, uint8 [H, W]."""
     return (mean > 0.5).astype(np.uint8) if peer == "mean-mask" else np.ones(mean.shape, np.uint8)
 
 
 def score(masks, val: PortraitDataset) -> pd.DataFrame:
-    """A row a photo: Dice, IoU and boundary F1 of `masks` (one uint8 [H, W] a photo), as for a run of ours."""
-    rows = []
-    for i, mask in enumerate(masks):
-        truth = val.read(i)[1]
-        rows.append([float(f(mask, truth)[0]) for f in (dice.dice_score, dice.iou_score, dice.boundary_f1)])
-    return pd.DataFrame(rows, columns=SCORES, index=pd.Index(val.stems, name="id")).round(6)
+    """One row per photo: Dice, IoU and boundary F1 of `masks` (uint8 [H, W] each), as for a run of ours."""
+    rows = [photo_scores(mask, truth) for mask, (_, truth) in zip(masks, val)]
+    return pd.DataFrame(rows, index=pd.Index(val.stems, name="id")).round(6)
 
 
 def ask(peer: str, photos: list[Path], out: Path, python: str, mean: Path | None = None) -> dict:
-    """What `predict.py PEER` answers for these photos, computed by the interpreter `python`."""
-    command = [python, str(HERE / "predict.py"), peer, str(out), *(["--mean", str(mean)] if mean else [])]
-    subprocess.run(command, input="\n".join(map(str, photos)), text=True, check=True)
+    """The answers of `predict.py PEER` for these photos, computed by the interpreter `python`.
+
+    Raises RuntimeError where it fails; what it printed says why.
+    """
+    arguments = [python, str(HERE / "predict.py"), peer, str(out), *(["--mean", str(mean)] if mean else [])]
+    code = subprocess.run(arguments, input="\n".join(map(str, photos)), text=True, encoding="utf-8").returncode
+    if code:
+        raise RuntimeError(f"{HERE / 'predict.py'} {peer} ended with exit code {code}; its own message stands above")
     return dict(np.load(out))
 
 
@@ -61,11 +64,11 @@ def processor() -> str:
     return f"{names[0]}, {len(names)} cores"
 
 
-def main():
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", required=True, help="the interpreter of the peers' environment")
-    options = parser.parse_args()
-    build = catalog.course_root() / "build" / "peers"
+    options = parser.parse_args(arguments)
+    build = course_root() / "build" / "peers"
     build.mkdir(parents=True, exist_ok=True)
     (HERE / "scores").mkdir(exist_ok=True)
     train, val = PortraitDataset("picsart", "train"), PortraitDataset("picsart", "val")
@@ -79,16 +82,18 @@ def main():
             ms, mb, version = 0.0, mean.size * 4e-6 * (peer == "mean-mask"), ""  # nothing to compute for a photo
         else:
             photos = [item.image for item in val.items]
-            said = ask(peer, photos, build / f"{peer}.npz", options.python, build / "mean.npy")
-            masks, ms, mb, version = said["masks"], np.median(said["ms"]), float(said["mb"]), str(said["version"])
+            answer = ask(peer, photos, build / f"{peer}.npz", options.python, build / "mean.npy")
+            masks, ms, mb = answer["masks"], np.median(answer["ms"]), float(answer["mb"])
+            version = str(answer["version"])
         scores = score(masks, val)
-        scores.to_csv(HERE / "scores" / f"{peer}.csv", float_format="%.6f")
+        text = scores.to_csv(float_format="%.6f", lineterminator="\n")
+        write_text(HERE / "scores" / f"{peer}.csv", text)
         means = scores.mean().round(6).to_dict()
         facts = {"ms": round(ms, 2), "mb": round(mb, 3), "version": version, "licence": licence}
         summary.append({"peer": peer, "title": title, **means, "photos": len(scores), **facts, "cpu": processor()})
         print(f"{peer:20s} " + "  ".join(f"{name} {value:.4f}" for name, value in means.items()) + f"  {ms:.1f} ms")
-    pd.DataFrame(summary).to_csv(HERE / "peers.csv", index=False)
+    write_text(HERE / "peers.csv", pd.DataFrame(summary).to_csv(index=False, lineterminator="\n"))
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

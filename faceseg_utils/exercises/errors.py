@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage
 
-from .framework import Mistake, as_array, as_number, exercise, expect
+from faceseg_utils.dice import boundary
+from faceseg_utils.exercises.framework import Mistake, as_array, as_number, exercise, expect, refuse
 
 
 def _disc(row: float, column: float, radius: float, shape=(30, 24)) -> np.ndarray:
@@ -11,16 +12,8 @@ def _disc(row: float, column: float, radius: float, shape=(30, 24)) -> np.ndarra
     return (np.hypot(rows - row, columns - column) <= radius).astype(np.uint8)
 
 
-def _refuse(answer: np.ndarray, wrong: dict[str, np.ndarray], right: np.ndarray) -> None:
-    """Raise the message whose wrong answer this is, unless it is the right one as well."""
-    for message, value in wrong.items():
-        same = answer.shape == np.shape(value) and np.allclose(answer, value, equal_nan=True)
-        if same and not np.allclose(value, right, equal_nan=True):
-            raise Mistake(message)
-
-
 @exercise("error_map")
-def _(learner):
+def check_error_map(learner):
     prediction = np.array([[0, 1, 1, 0], [1, 0, 1, 0]], np.uint8)
     target = np.array([[0, 1, 0, 1], [1, 1, 255, 255]], np.uint8)
     right = np.array([[0, 0, 2, 1], [0, 1, 0, 0]])
@@ -34,7 +27,7 @@ def _(learner):
         "Every error is 1: a missed pixel (1) and an invented one (2) are two kinds of error.": (right > 0).astype(int),
         "These are the pixels that are right; mark those that are wrong.": (prediction == target).astype(int),
     }
-    _refuse(answer, wrong, right)
+    refuse(answer, wrong, right)
     expect((answer[1, 2:] == 0).all(),
            "A pixel with the target 255 has no label: it is no error, whatever the prediction says.")  # fmt: skip
     expect(np.array_equal(answer, right), f"For row 0 the map is {right[0].tolist()}, yours is {answer[0].tolist()}.")
@@ -42,7 +35,7 @@ def _(learner):
 
 
 @exercise("border_band")
-def _(learner):
+def check_border_band(learner):
     mask = _disc(15, 12, 8)
     mask[22:, 5:20] = 1  # shoulders that the frame cuts off
     inside, outside = ndimage.distance_transform_edt(mask), ndimage.distance_transform_edt(1 - mask)
@@ -59,7 +52,7 @@ def _(learner):
         "The band is one pixel too thin on either side: a pixel at exactly `width` still belongs to it.": distance < 3,
         "This is everything but the band: within `width` of the border means at most `width`.": ~right,
     }
-    _refuse(band.astype(float), wrong, right)
+    refuse(band.astype(float), wrong, right)
     grown = ndimage.binary_dilation(mask, np.ones((3, 3)), 3)
     square = grown & ~ndimage.binary_erosion(mask, np.ones((3, 3)), 3, border_value=1)
     expect(not np.array_equal(band, square),
@@ -72,9 +65,7 @@ def _(learner):
 
 
 @exercise("border_f1")
-def _(learner):
-    from faceseg_utils.dice import boundary
-
+def check_border_f1(learner):
     prediction, target = _disc(15, 11, 9) | _disc(4, 20, 2), _disc(15, 12, 8)
     x, y = boundary(prediction), boundary(target)
     to_y, to_x = ndimage.distance_transform_edt(~y)[x], ndimage.distance_transform_edt(~x)[y]
@@ -95,14 +86,14 @@ def _(learner):
         "This is the Dice of the borders, pixel on pixel: near means within `tolerance`, so measure the distance.":
             2 * (x & y).sum() / (x.sum() + y.sum()),
     }  # fmt: skip
-    _refuse(np.array(score), wrong, np.array(right))
+    refuse(score, wrong, right)
     expect(score <= 1, f"A score of {score:.3f} is over 1: precision and recall are shares of border pixels.")
     expect(abs(score - right) < 1e-6, f"On the discs of this check the boundary F1 is {right:.4f}, yours {score:.4f}.")
     return f"On the discs of this check it is {right:.3f}."
 
 
 @exercise("count_islands")
-def _(learner):
+def check_count_islands(learner):
     target = _disc(18, 12, 6)
     prediction = target.copy()
     for row, column in ((18, 4), (18, 19), (11, 12), (25, 12)):  # four bumps that grow out of the person
@@ -112,20 +103,20 @@ def _(learner):
     prediction[2:4, 18:22] = 1  # another one
     count = as_number(learner(prediction.copy(), target.copy()))
     wrong = {
-        3: "This counts every piece of the prediction: the piece that lies on the person is no island.",
-        4: "A pixel that touches at a corner counts as a piece of its own: label with a 3 x 3 structure of ones.",
-        5: "Two things: corners join as well (a 3 x 3 structure of ones), and the piece on the person is no island.",
-        6: "This counts pieces of invented pixels: a bump that grows out of the person is no island.",
-        int(prediction.sum() - target.sum()): "This counts invented pixels: count connected pieces.",
-        20: "This counts the pixels of the islands: count the islands.",
+        "This counts every piece of the prediction: the piece that lies on the person is no island.": 3,
+        "A pixel that touches at a corner counts as a piece of its own: label with a 3 x 3 structure of ones.": 4,
+        "Two things: corners join as well (a 3 x 3 structure of ones), and the piece on the person is no island.": 5,
+        "This counts pieces of invented pixels: a bump that grows out of the person is no island.": 6,
+        "This counts invented pixels: count connected pieces.": prediction.sum() - target.sum(),
+        "This counts the pixels of the islands: count the islands.": 20,
     }
-    expect(count not in wrong, wrong.get(count, ""))
+    refuse(count, wrong, 2)
     expect(count == 2, f"The prediction of this check has 2 islands, you count {count:g}.")
     return "Two islands; what grows out of the person is none."
 
 
 @exercise("reliability")
-def _(learner):
+def check_reliability(learner):
     probability = np.array([0.05, 0.3, 0.3, 0.35, 0.9, 1.0, 0.8, 0.3])
     target = np.array([0, 1, 0, 0, 1, 1, 0, 255])
     right = np.array([0, 1 / 3, np.nan, 2 / 3])
@@ -140,14 +131,14 @@ def _(learner):
         "The probability of exactly 1 is lost: it belongs to the last bin.": np.array([0, 1 / 3, np.nan, 1 / 2]),
         "These are shares of all pixels: divide by the pixels in the bin.": np.array([0, 1, 0, 2]) / 7,
     }  # fmt: skip
-    _refuse(shares, wrong, right)
+    refuse(shares, wrong, right)
     expect(shares[2] != 0, "The empty bin has the share 0: no pixel fell into it, so nothing is known. Leave NaN.")
     expect(np.allclose(shares, right, equal_nan=True), f"The shares are 0, 1/3, NaN, 2/3, yours are {shares.round(3)}.")
     return "Each bin tells how often a pixel of that probability turned out person."
 
 
 @exercise("best_threshold")
-def _(learner):
+def check_best_threshold(learner):
     masks = [_disc(15, 12, 10), _disc(8, 8, 2)]  # a large person and a small one
     soft = [ndimage.gaussian_filter(m.astype(float), 2.0) for m in masks]
     probabilities = [soft[0] * 0.95 + 0.02, soft[1] * 0.8 + 0.02]
@@ -168,7 +159,7 @@ def _(learner):
         "This is the threshold with the lowest score: take the largest.": thresholds[mean.argmin()],
         "This pools the pixels of all photos, so the large person decides: take the mean of photos' scores.": pooled,
     }
-    _refuse(np.array(answer), wrong, np.array(right))
+    refuse(answer, wrong, right)
     expect(np.isclose(answer, thresholds).any(), f"{answer:g} is none of the thresholds asked about.")
     expect(np.isclose(answer, right), f"The best threshold here is {right:g}, yours is {answer:g}.")
     return f"On the masks of this check it is {right:g}, and 0.5 is not always best."

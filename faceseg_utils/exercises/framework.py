@@ -3,10 +3,7 @@
 The checks themselves live beside this file, one module for each notebook; see the package docstring.
 """
 
-from __future__ import annotations
-
 import ast
-import difflib
 import inspect
 import linecache
 import textwrap
@@ -16,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+
+from faceseg_utils.paths import did_you_mean
 
 CHECKS: dict[str, Callable[[Any], str | None]] = {}
 
@@ -36,10 +35,8 @@ def exercise(name: str) -> Callable:
     """Register the decorated function as the check of the exercise `name`.
 
     The function gets the learner's answer (a function, a class or a value). It raises `Mistake` for a wrong
-    answer; for a right one it may return a sentence that is shown after "Correct.".
-
-    Raises:
-        ValueError: two modules register the same name.
+    answer; for a right one it may return a sentence that is shown after "Correct.". Raises ValueError when two modules
+    register the same name.
     """
 
     def register(check_answer: Callable[[Any], str | None]) -> Callable[[Any], str | None]:
@@ -53,15 +50,13 @@ def exercise(name: str) -> Callable:
 
 
 def grade(name: str, answer: Any) -> Result:
-    """Check `answer` and return a `Result`. An exception in the learner's code is a wrong answer, no crash.
+    """Check `answer` and return a `Result`. An exception in the learner's code is a wrong answer, not a crash.
 
-    Raises:
-        ValueError: there is no exercise of that name.
+    Raises ValueError, with the nearest name, when there is no such exercise.
     """
     if name not in CHECKS:
-        close = difflib.get_close_matches(name, CHECKS, n=1)
-        known = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(sorted(CHECKS)) or 'none'}"
-        raise ValueError(f"no exercise is called {name!r}: {known}")
+        known = did_you_mean(name, CHECKS) or f" There are {', '.join(sorted(CHECKS)) or 'none'}."
+        raise ValueError(f"no exercise is called '{name}'.{known}")
     if is_stub(answer):
         return Result("not attempted", "not attempted yet.")
     try:
@@ -91,11 +86,24 @@ def expect(condition: Any, hint: str) -> None:
         raise Mistake(hint)
 
 
+def refuse(answer: Any, wrong: dict[str, Any], right: Any) -> None:
+    """Raise the `Mistake` whose wrong answer this is; a wrong answer that equals the right one says nothing.
+
+    `wrong` has the message of each mistake and the number or array that it leads to.
+    """
+    for message, value in wrong.items():
+        if _alike(answer, value) and not _alike(value, right):
+            raise Mistake(message)
+
+
+def _alike(a: Any, b: Any) -> bool:
+    return np.shape(a) == np.shape(b) and np.allclose(a, b, equal_nan=True)
+
+
 def as_number(value: Any, what: str = "your function") -> float:
     """The one number in `value` (Python number, or array or tensor with one element) as a float.
 
-    Raises:
-        Mistake: `value` is None, has several elements, or is no number.
+    Raises Mistake when `value` is None, has several elements, or is not a number.
     """
     array = as_array(value, what)
     expect(array.size == 1, f"{what} should give one number, but gave an array of shape {array.shape}.")
@@ -105,8 +113,7 @@ def as_number(value: Any, what: str = "your function") -> float:
 def as_array(value: Any, what: str = "your function") -> np.ndarray:
     """`value` (array, tensor, list, number) as a numeric or boolean array.
 
-    Raises:
-        Mistake: `value` is None or holds something other than numbers.
+    Raises Mistake when `value` is None or holds something other than numbers.
     """
     expect(value is not None, f"{what} gave None: is there a `return`?")
     if hasattr(value, "detach"):  # a torch tensor, on any device, with or without gradient
@@ -123,10 +130,10 @@ def as_array(value: Any, what: str = "your function") -> np.ndarray:
 
 
 def is_stub(answer: Any) -> bool:
-    """Whether `answer` still holds a `...` that the learner is to replace.
+    """Does `answer` still hold a `...` that the learner is to replace?
 
-    Looks at values (also inside lists, tuples and dictionaries) and at the source of functions and classes.
-    There, any `...` counts except inside an index such as `x[..., 0]`, and so does an empty body (`pass`).
+    Looks at values (also inside lists, tuples and dictionaries) and at the source of functions and classes. There any
+    `...` counts, except inside an index such as `x[..., 0]`, and so does an empty body (`pass`).
     """
     if answer is ...:
         return True
@@ -143,7 +150,7 @@ def _functions(answer: Any) -> list[Callable]:
     if inspect.isfunction(answer):
         return [inspect.unwrap(answer)]
     kind = answer if inspect.isclass(answer) else type(answer)
-    if kind is type(answer) and kind.__module__ != "__main__":  # an array, say: not of the learner's making
+    if kind is type(answer) and kind.__module__ != "__main__":  # an array, say: not the learner's own class
         return []
     members = (getattr(member, "__func__", member) for member in vars(kind).values())
     return [member for member in members if inspect.isfunction(member)]
@@ -153,7 +160,7 @@ def _has_hole(function: Callable) -> bool:
     # Methods are looked at one by one: `inspect.getsource` of a class fails in notebooks before Python 3.13.
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):  # no source to be had: let the check decide
+    except (OSError, TypeError, SyntaxError):  # no source: let the check decide
         return False
     definition = tree.body[0]
     if isinstance(definition, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -171,7 +178,7 @@ def _has_hole(function: Callable) -> bool:
 
 
 def _explain(error: Exception, answer: Any) -> str:
-    """One sentence about an exception: what it is, and on which line of the learner's code it arose."""
+    """One sentence about an exception: what it is, and on which line of the learner's code it was raised."""
     text = " ".join(str(error).split())
     what = f"{type(error).__name__}: {text}" if text else type(error).__name__
     files = {function.__code__.co_filename for function in _functions(answer)}

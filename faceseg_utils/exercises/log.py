@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from .framework import Mistake, as_array, as_number, exercise, expect
+from faceseg_utils.exercises.framework import Mistake, as_array, as_number, exercise, expect, refuse
 
 
 @exercise("best_from_scratch")
-def _(learner):
+def check_best_from_scratch(learner):
     table = pd.DataFrame(
         {
             "pretrained": [True, False, False, True, False],
@@ -35,7 +35,7 @@ def _(learner):
 
 
 @exercise("score_without_peeking")
-def _(learner):
+def check_score_without_peeking(learner):
     curve = pd.DataFrame(
         {
             "epoch": [0, 1, 2, 3, 4, 5],
@@ -45,23 +45,22 @@ def _(learner):
         index=[10, 11, 12, 13, 14, 15],  # so that a label is not taken for a position unseen
     )
     answer = as_number(learner(curve.copy()))
-    mistakes = {
-        0.92: "That is the highest validation Dice. You looked at the validation photos to choose the epoch, so they "
-        "no longer measure: which column may choose?",
-        0.91: "That is the monitor's own Dice in its best epoch. It was chosen for being high, so it flatters: "
-        "which photos had no say in the choice?",
-        0.85: "That is the last epoch. Choose the epoch in which the monitor is best.",
-        2: "That is the epoch. The score which the validation photos give it is asked for.",
-        12: "That is the label of the row. The score which the validation photos give it is asked for.",
+    wrong = {
+        "That is the highest validation Dice. You looked at the validation photos to choose the epoch, so they "
+        "no longer measure: which column may choose?": 0.92,
+        "That is the monitor's own Dice in its best epoch. It was chosen for being high, so it flatters: "
+        "which photos had no say in the choice?": 0.91,
+        "That is the last epoch. Choose the epoch in which the monitor is best.": 0.85,
+        "That is the epoch. The score which the validation photos give it is asked for.": 2,
+        "That is the label of the row. The score which the validation photos give it is asked for.": 12,
     }
-    for value, hint in mistakes.items():
-        expect(abs(answer - value) > 1e-9, hint)
+    refuse(answer, wrong, 0.87)
     expect(abs(answer - 0.87) < 1e-9, f"On the curve of the check the answer is 0.87, yours is {answer:.3f}.")
     return "The monitor chooses, the validation photos measure."
 
 
 @exercise("dice_and_iou")
-def _(learner):
+def check_dice_and_iou(learner):
     iou_from_dice, dice_from_iou = learner
     half = as_number(iou_from_dice(0.5), "iou_from_dice")
     expect(abs(half - 2 / 3) > 1e-6, "iou_from_dice(0.5) gives 2/3: IoU is never above Dice. Is this the way back?")
@@ -82,7 +81,7 @@ def _(learner):
 
 
 @exercise("report_dice")
-def _(learner):
+def check_report_dice(learner):
     left, right, full, empty = (np.zeros((4, 4), np.uint8) for _ in range(4))
     left[:, :1], right[:, 3:], full[:] = 1, 1, 1
     apart = as_number(learner(left.copy(), right.copy()))
@@ -106,7 +105,7 @@ def _(learner):
 
 
 @exercise("paired_interval")
-def _(learner):
+def check_paired_interval(learner):
     rng = np.random.default_rng(0)
     a = np.clip(rng.normal(0.85, 0.1, 150), 0, 0.98)  # easy and hard photos
     gain = rng.normal(0.01, 0.02, 150)

@@ -5,13 +5,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from faceseg_utils.exercises.framework import as_array, as_number, exercise, expect, refuse
 from faceseg_utils.model import UNet
-
-from .framework import as_array, as_number, exercise, expect
 
 
 @exercise("conv_output_size")
-def _(learner):
+def check_conv_output_size(learner):
     def size(n, kernel, stride, padding):
         return as_number(learner(n, kernel, stride, padding))
 
@@ -38,7 +37,7 @@ def _(learner):
 
 
 @exercise("receptive_field")
-def _(learner):
+def check_receptive_field(learner):
     def field(*layers):
         return as_number(learner(list(layers)))
 
@@ -60,7 +59,7 @@ def _(learner):
 
 
 @exercise("transposed_conv")
-def _(learner):
+def check_transposed_conv(learner):
     x = np.array([[1.0, 2.0], [3.0, 4.0]])
     kernel = np.arange(1.0, 10.0).reshape(3, 3)
     got = as_array(learner(x.copy(), kernel.copy(), 2))
@@ -86,12 +85,15 @@ def _(learner):
 
 
 @exercise("conv_parameters")
-def _(learner):
+def check_conv_parameters(learner):
     got = as_number(learner(5, 8, 3))
-    expect(got != 5 * 8 * 3 + 8, "A kernel is square: 3 x 3 is 9 numbers, not 3.")
-    expect(got != 5 * 8 * 9, "The weights are right; each output channel also has a bias.")
-    expect(got != 5 * 8 * 9 + 5, "There is a bias for each output channel, not for each input channel.")
-    expect(got != 8 * 9 + 8, "Each output channel has a kernel for every input channel, not one for all of them.")
+    wrong = {
+        "A kernel is square: 3 x 3 is 9 numbers, not 3.": 5 * 8 * 3 + 8,
+        "The weights are right; each output channel also has a bias.": 5 * 8 * 9,
+        "There is a bias for each output channel, not for each input channel.": 5 * 8 * 9 + 5,
+        "Each output channel has a kernel for every input channel, not one for all of them.": 8 * 9 + 8,
+    }
+    refuse(got, wrong, 5 * 8 * 9 + 8)
     for case in ((3, 32, 3), (32, 1, 1), (64, 128, 2)):
         want = sum(p.numel() for p in nn.Conv2d(*case).parameters())
         got = as_number(learner(*case))
@@ -100,7 +102,7 @@ def _(learner):
 
 
 @exercise("double_conv")
-def _(learner):
+def check_double_conv(learner):
     expect(isinstance(learner, type) and issubclass(learner, nn.Module), "Give the class itself, a torch.nn.Module.")
     torch.manual_seed(0)
     block = learner(4, 6)
@@ -125,7 +127,7 @@ def _(learner):
 
 
 @exercise("unet_forward")
-def _(learner):
+def check_unet_forward(learner):
     torch.manual_seed(0)
     model = UNet(width=4, depth=3).eval()
     x = torch.randn(1, 3, 32, 48)
@@ -160,20 +162,20 @@ def _(learner):
 
 
 @exercise("bce_with_logits")
-def _(learner):
+def check_bce_with_logits(learner):
     z, y = np.array([[2.0, -1.0], [0.0, 0.5]]), np.array([[1.0, 0.0], [1.0, 0.0]])
     want = F.binary_cross_entropy_with_logits(torch.tensor(z), torch.tensor(y)).item()
     with np.errstate(all="ignore"):
         got = as_number(learner(z.copy(), y.copy()))
         huge = as_number(learner(np.array([-1000.0]), np.array([1.0])))
         safe = as_number(learner(np.array([1000.0]), np.array([1.0])))
-    expect(not np.isclose(got, 4 * want), "You give the sum over the pixels: take the mean.")
-    expect(
-        not np.isclose(got, -want),
-        "The loss is negative: a logarithm of a probability is, so a minus sign is missing.",
-    )
-    wrong_way = F.binary_cross_entropy_with_logits(torch.tensor(z), 1 - torch.tensor(y)).item()
-    expect(not np.isclose(got, wrong_way), "Person and background are swapped: y = 1 should ask for a large logit.")
+    wrong = {
+        "You give the sum over the pixels: take the mean.": 4 * want,
+        "The loss is negative: a logarithm of a probability is, so a minus sign is missing.": -want,
+        "Person and background are swapped: y = 1 should ask for a large logit.":
+            F.binary_cross_entropy_with_logits(torch.tensor(z), 1 - torch.tensor(y)).item(),
+    }  # fmt: skip
+    refuse(got, wrong, want)
     expect(np.isclose(got, want), f"For the 2 x 2 example the loss is {want:.4f}, yours is {got:.4f}.")
     for value in (huge, safe):
         expect(np.isfinite(value), f"The logit 1000 or -1000 gives {value}: exp overflows, so let it see only -|z|.")
@@ -186,30 +188,25 @@ def _(learner):
 
 
 @exercise("soft_dice")
-def _(learner):
+def check_soft_dice(learner):
     z = np.array([[4.0, 4.0, -4.0], [4.0, 0.3, -4.0]])
     y = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
     p = 1 / (1 + np.exp(-z))
     want = 1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)
     got = as_number(learner(z.copy(), y.copy()))
-    expect(not np.isclose(got, 1 - want), "This is the Dice: a loss falls as masks agree, so give 1 minus it.")
     hard = z > 0
-    expect(
-        not np.isclose(got, 1 - (2 * (hard * y).sum() + 1) / (hard.sum() + y.sum() + 1)),
-        "You round the probabilities: then no gradient is left to learn from. Keep them soft.",
-    )
-    expect(
-        not np.isclose(got, 1 - (2 * (z * y).sum() + 1) / (z.sum() + y.sum() + 1)),
-        "You used the logits themselves: Dice is about probabilities, so take the sigmoid first.",
-    )
-    expect(
-        not np.isclose(got, 1 - 2 * ((p * y).sum() + 1) / (p.sum() + y.sum() + 1)),
-        "The +1 stands inside the factor 2: then an empty answer to an empty mask has a loss of -1.",
-    )
-    expect(
-        not np.isclose(got, 1 - 2 * (p * y).sum() / (p.sum() + y.sum())),
-        "The +1 above and below is missing: an empty answer to an empty mask would divide 0 by 0.",
-    )
+    wrong = {
+        "This is the Dice: a loss falls as masks agree, so give 1 minus it.": 1 - want,
+        "You round the probabilities: then no gradient is left to learn from. Keep them soft.":
+            1 - (2 * (hard * y).sum() + 1) / (hard.sum() + y.sum() + 1),
+        "You used the logits themselves: Dice is about probabilities, so take the sigmoid first.":
+            1 - (2 * (z * y).sum() + 1) / (z.sum() + y.sum() + 1),
+        "The +1 stands inside the factor 2: then an empty answer to an empty mask has a loss of -1.":
+            1 - 2 * ((p * y).sum() + 1) / (p.sum() + y.sum() + 1),
+        "The +1 above and below is missing: an empty answer to an empty mask would divide 0 by 0.":
+            1 - 2 * (p * y).sum() / (p.sum() + y.sum()),
+    }  # fmt: skip
+    refuse(got, wrong, want)
     expect(np.isclose(got, want), f"For the 2 x 3 example the loss is {want:.4f}, yours is {got:.4f}.")
     empty = as_number(learner(np.full((2, 2), -100.0), np.zeros((2, 2))))
     expect(abs(empty) < 1e-6, f"An empty answer to an empty mask should cost 0, yours costs {empty:.4f}.")

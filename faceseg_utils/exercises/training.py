@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .framework import Mistake, as_array, as_number, exercise, expect
+from faceseg_utils.exercises.framework import Mistake, as_array, as_number, exercise, expect
 
 
 def _network() -> nn.Module:
@@ -57,7 +57,7 @@ def _right_step(network, optimizer, x, y, clear=True, squash=False) -> float:
 
 
 @exercise("training_step")
-def _(learner):
+def check_training_step(learner):
     x, y = _batch()
     before = _batch(1)
 
@@ -103,7 +103,7 @@ def _(learner):
 
 
 @exercise("accumulated_step")
-def _(learner):
+def check_accumulated_step(learner):
     batches = [_batch(seed) for seed in range(3)]
     x, y = (torch.cat(part) for part in zip(*batches, strict=True))
     network, _ = _after(lambda n, o: learner(n, o, _bce, batches), given=_batch(7))
@@ -151,7 +151,7 @@ def _(learner):
 
 
 @exercise("one_cycle")
-def _(learner):
+def check_one_cycle(learner):
     steps, highest = 100, 0.01
     rates = np.array([as_number(learner(step, steps, highest)) for step in range(steps)])
 
@@ -196,7 +196,7 @@ class _Watched(nn.Module):
 
 
 @exercise("predict_masks")
-def _(learner):
+def check_predict_masks(learner):
     x = _batch(size=3)[0] * 2 + 1
     reference = _Watched().eval()
     with torch.no_grad():
@@ -230,7 +230,7 @@ def _(learner):
 
 
 @exercise("update_average")
-def _(learner):
+def check_update_average(learner):
     network = _network()
     average = copy.deepcopy(network)
     with torch.no_grad():
@@ -258,7 +258,7 @@ def _(learner):
 
 
 @exercise("should_stop")
-def _(learner):
+def check_should_stop(learner):
     rising = [0.80, 0.85, 0.88, 0.90, 0.91]
     plateau = [0.80, 0.90, 0.89, 0.88, 0.87]
     dip = [0.80, 0.90, 0.70, 0.75, 0.80]  # better than the epoch before, never better than the best
@@ -299,7 +299,7 @@ def _begin(seed: int):
 
 
 def _go_on(run, first: int, last: int = 6) -> nn.Module:
-    """Train epochs `first` up to `last`, a step each."""
+    """Train epochs `first` up to `last`, one step each."""
     network, optimizer, schedule = run
     for epoch in range(first, last):
         _right_step(network, optimizer, *_batch(epoch))
@@ -322,13 +322,9 @@ def _resumed(forgotten) -> nn.Module:
 
 
 @exercise("resume")
-def _(learner):
-    with torch.random.fork_rng(devices=[]):
-        return _check_resume(*learner)
-
-
-def _check_resume(save, load) -> str:
-    with tempfile.TemporaryDirectory() as folder:
+def check_resume(learner):
+    save, load = learner
+    with torch.random.fork_rng(devices=[]), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "last.pt"
         run = _begin(0)
         _go_on(run, 0, 3)
@@ -336,17 +332,17 @@ def _check_resume(save, load) -> str:
         expect(file.is_file(), "save_state left no file at `path`.")
         run = _begin(1)  # another process: nothing is left of the first but the file
         start = load(file, *run)
-    expect(start is not None, "load_state gave None: the loop asks it for the epoch to go on with.")
-    start = int(as_number(start, "load_state"))
-    expect(start != 2, "Epoch 2 was finished when it was saved: going on with it would train it twice.")
-    expect(start == 3, f"Saved after epoch 2, the run should go on with epoch 3, but load_state says {start}.")
-    network = _go_on(run, start)
-    for count in range(1, len(PARTS) + 1):
-        for forgotten in itertools.combinations(PARTS, count):
-            expect(
-                not _equal(network, _resumed(forgotten)),
-                "The run goes on, but ends elsewhere than one that was never killed. These began afresh: "
-                f"{', '.join(forgotten)}. What does each of them remember?",
-            )
-    expect(_equal(network, _resumed(())), "The run goes on, but ends elsewhere than one that was never killed.")
+        expect(start is not None, "load_state gave None: the loop asks it for the epoch to go on with.")
+        start = int(as_number(start, "load_state"))
+        expect(start != 2, "Epoch 2 was finished when it was saved: going on with it would train it twice.")
+        expect(start == 3, f"Saved after epoch 2, the run should go on with epoch 3, but load_state says {start}.")
+        network = _go_on(run, start)
+        for count in range(1, len(PARTS) + 1):
+            for forgotten in itertools.combinations(PARTS, count):
+                expect(
+                    not _equal(network, _resumed(forgotten)),
+                    "The run goes on, but ends elsewhere than one that was never killed. These began afresh: "
+                    f"{', '.join(forgotten)}. What does each of them remember?",
+                )
+        expect(_equal(network, _resumed(())), "The run goes on, but ends elsewhere than one that was never killed.")
     return "Killed and resumed, the run ends with the same weights."

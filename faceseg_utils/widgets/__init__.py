@@ -1,11 +1,11 @@
-"""Interactive covers over `plots` and `analysis`. Each shows its static figure first, for readers without a kernel.
+"""Interactive covers over `figures` and `analysis`. Each shows its static figure first, for readers without a kernel.
 
 `MaskOverlay` a photo under masks and errors, `Gallery` many photos by score, `TryYourPhoto` a photo of one's own,
 `TrainingView` a training as it goes. The work is done by pure functions; the widgets only hold state. On Colab the
 set-up cell of a notebook switches custom widgets on; JupyterLab, Notebook 7 and VS Code need nothing.
 """
 
-from faceseg_utils.widgets.gallery import Gallery, chosen, groups
+from faceseg_utils.widgets.gallery import Gallery, select_rows
 from faceseg_utils.widgets.overlay import (
     ERROR_NAMES,
     ERROR_PALETTE,
@@ -15,14 +15,13 @@ from faceseg_utils.widgets.overlay import (
     MaskOverlay,
     check_photo,
     decide,
-    painted,
+    paint,
     quantise,
 )
 from faceseg_utils.widgets.training import TrainingView, progress_figure
-from faceseg_utils.widgets.upload import TryYourPhoto, read_upload
+from faceseg_utils.widgets.upload import TryYourPhoto
 
 __all__ = [
     "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "Gallery", "MaskOverlay", "TrainingView",
-    "TryYourPhoto", "check_photo", "chosen", "decide", "groups", "painted", "progress_figure", "quantise",
-    "read_upload",
+    "TryYourPhoto", "check_photo", "decide", "paint", "progress_figure", "quantise", "select_rows",
 ]  # fmt: skip

@@ -13,15 +13,16 @@ from IPython.display import display
 from matplotlib.figure import Figure
 from PIL import Image
 
-from faceseg_utils import plots
-from faceseg_utils.catalog import PERSON
-from faceseg_utils.widgets.overlay import LAYERS, STATIC, MaskOverlay, check_layers, colours, painted, quantise
+from faceseg_utils.data.catalog import PERSON
+from faceseg_utils.figures import plots
+from faceseg_utils.widgets.overlay import LAYERS, STATIC, MaskOverlay, check_layers, colours, paint, quantise
 
 PAGE = 12  # photos on the page at once
 HEIGHT = 120  # pixels of a thumbnail
+ALL, ANY = "all photos", "any"  # no column chosen, no value chosen: JupyterLab shows None as an empty box
 
 
-def written(value) -> str:
+def as_text(value) -> str:
     """A value of a table as a short text."""
     if not isinstance(value, float | np.floating):
         return str(value)
@@ -30,19 +31,16 @@ def written(value) -> str:
     return f"{value:.0f}" if abs(value) >= 10 or value == round(value) else f"{value:.3f}"
 
 
-def groups(column: pd.Series, parts: int = 3, most: int = 6) -> pd.Series:
-    """A text a row to filter by: the value itself, or for numbers of more than `most` values its part of `parts`.
+def is_slice(column: pd.Series) -> bool:
+    """Does a column sort photos into a few groups? Words of at most 20 kinds do, or numbers of at most 6.
 
-    Parts are of equal count, cut at quantiles and named by their ends, such as "0.912 to 0.967".
+    Other numbers (scores, angles, the number of a person) are for sorting.
     """
-    if pd.api.types.is_numeric_dtype(column) and column.nunique() > most:
-        cut = pd.qcut(column, parts, duplicates="drop")
-        ends = {x: f"{written(float(x.left))} to {written(float(x.right))}" for x in cut.cat.categories}
-        return cut.map(ends).astype(object).fillna("unknown")
-    return column.astype(object).map(written)
+    most = 6 if pd.api.types.is_numeric_dtype(column) else 20
+    return 2 <= column.nunique(dropna=False) <= most
 
 
-def chosen(
+def select_rows(
     table: pd.DataFrame,
     sort_by: str,
     ascending: bool = True,
@@ -51,7 +49,7 @@ def chosen(
 ) -> np.ndarray:
     """Row numbers of the table, int [N], sorted by a column and filtered by another.
 
-    `filter_value` is one of `groups(table[filter_column])`; without one, all rows stay. Rows that miss the value
+    `filter_value` is a value of `filter_column` `as_text`; without one, all rows stay. Rows that miss the value
     sorted by come last, equal ones keep the table's order. Raises ValueError for a column that is not there.
     """
     for name in (sort_by, filter_column):
@@ -62,7 +60,7 @@ def chosen(
     rows = rows[order.index].to_numpy()
     if filter_column is None or filter_value is None:
         return rows
-    return rows[(groups(table[filter_column]) == filter_value).to_numpy()[rows]]
+    return rows[(table[filter_column].map(as_text) == filter_value).to_numpy()[rows]]
 
 
 def thumbnail(picture: np.ndarray, height: int = HEIGHT) -> bytes:
@@ -88,9 +86,9 @@ class Gallery(ipywidgets.VBox):
 
     Parameters
     ----------
-    photos, truths : as for `MaskOverlay`, one of each a row of the table.
-    probabilities : float [H, W] of "person" or [K, H, W] a photo; a hard mask of 0 and 1 does too.
-    table : a row a photo, such as `analysis.score_table` makes; its index names the photos.
+    photos, truths : as for `MaskOverlay`, one of each per row of the table.
+    probabilities : float [H, W] of "person" or [K, H, W] per photo; a hard mask of 0 and 1 will do, too.
+    table : one row per photo, such as `errors.score_table` makes; its index names the photos.
     classes, palette : names and colours [K]; person/background if not given.
     sort_by : the column to begin with, lowest first.
 
@@ -102,7 +100,7 @@ class Gallery(ipywidgets.VBox):
         counts = [len(photos), len(truths), len(probabilities), len(table)]
         if len(set(counts)) > 1 or not counts[0]:
             raise ValueError("{} photos, {} masks, {} predictions and {} rows: expected one of each".format(*counts))
-        chosen(table, sort_by)
+        select_rows(table, sort_by)
         self.photos, self.truths, self.probabilities, self.table = photos, truths, probabilities, table
         self.classes, self.palette = tuple(classes), colours(classes, palette)
         for name, *layers in zip(table.index, photos, truths, probabilities, strict=True):
@@ -112,15 +110,14 @@ class Gallery(ipywidgets.VBox):
                 raise ValueError(f"photo {name}: {error}") from None
 
         numbers = [c for c in table if pd.api.types.is_numeric_dtype(table[c]) and table[c].nunique() > 1]
-        slices = [c for c in table if 2 <= groups(table[c]).nunique() <= 12]
+        slices = [c for c in table if is_slice(table[c])]
         row = {"layout": {"width": "240px"}}
         self.sort_by = ipywidgets.Dropdown(options=[sort_by, *(c for c in numbers if c != sort_by)],
                                            description="sort by", **row)  # fmt: skip
         self.ascending = ipywidgets.Dropdown(options=[("lowest first", True), ("highest first", False)],
                                              description="order", **row)  # fmt: skip
-        self.filter_column = ipywidgets.Dropdown(options=[("all photos", None), *((c, c) for c in slices)],
-                                                 description="only", **row)  # fmt: skip
-        self.filter_value = ipywidgets.Dropdown(options=[("any", None)], description="which", **row)
+        self.filter_column = ipywidgets.Dropdown(options=[ALL, *slices], description="only", **row)
+        self.filter_value = ipywidgets.Dropdown(options=[ANY], description="which", **row)
         self.layer = ipywidgets.Dropdown(options=LAYERS, value="error map", description="show", **row)
         self.before, self.after = (ipywidgets.Button(description=text) for text in ("previous page", "next page"))
         self.count = ipywidgets.Label()
@@ -141,8 +138,9 @@ class Gallery(ipywidgets.VBox):
     @property
     def rows(self) -> np.ndarray:
         """Row numbers of the photos chosen now, int [N], in the order shown."""
-        return chosen(self.table, self.sort_by.value, self.ascending.value,
-                      self.filter_column.value, self.filter_value.value)  # fmt: skip
+        column, value = self.filter_column.value, self.filter_value.value
+        some = () if column == ALL or value == ANY else (column, value)
+        return select_rows(self.table, self.sort_by.value, self.ascending.value, *some)
 
     @property
     def overlay(self) -> MaskOverlay | None:
@@ -153,14 +151,14 @@ class Gallery(ipywidgets.VBox):
         """What the thumbnail of a row shows before it is made small, uint8 [H, W, 3]."""
         levels, visible = quantise(self.probabilities[row]), range(1, len(self.classes))
         layer = layer or self.layer.value
-        return painted(self.photos[row], self.truths[row], levels, 0.5, layer, self.palette, 0.6, visible)
+        return paint(self.photos[row], self.truths[row], levels, 0.5, layer, self.palette, 0.6, visible)
 
     def open_row(self, row: int) -> None:
-        """Show the photo of a row in a `MaskOverlay` below the grid."""
+        """Show the photo of a row in a `MaskOverlay` below the grid, and scroll to it."""
         old = self.overlay
         self.place.children = [
             MaskOverlay(self.photos[row], self.truths[row], self.probabilities[row], self.classes, self.palette,
-                        description=self._says(row) + ".")
+                        description=self._describe(row) + ".", reveal=True)
         ]  # fmt: skip
         if old is not None:
             old.close()
@@ -168,12 +166,12 @@ class Gallery(ipywidgets.VBox):
     def figure(self, each: int = 6) -> Figure:
         """The `each` lowest photos above the highest, by the column sorted by: for readers without a kernel."""
         name = self.sort_by.value
-        rows = chosen(self.table, name)
+        rows = select_rows(self.table, name)
         lines = [rows[:each], rows[::-1][:each]]
         pictures = [[self.pixels(row, "error map") for row in line] for line in lines]
         figure = plots.pictures(pictures, labels=[f"lowest {name}", f"highest {name}"], height=1.9)
         for axis, row in zip(figure.axes, np.concatenate(lines), strict=False):
-            axis.set_title(written(self.table[name].iloc[row]))
+            axis.set_title(as_text(self.table[name].iloc[row]))
         return figure
 
     def show(self, alt: str, caption: str = "") -> None:
@@ -181,14 +179,14 @@ class Gallery(ipywidgets.VBox):
         plots.show(self.figure(), alt=alt, caption=caption)
         display(self)
 
-    def _says(self, row: int) -> str:
+    def _describe(self, row: int) -> str:
         name = self.sort_by.value
-        return f"Photo {self.table.index[row]}, {name} {written(self.table[name].iloc[row])}"
+        return f"Photo {self.table.index[row]}, {name} {as_text(self.table[name].iloc[row])}"
 
     def _new_filter(self, _) -> None:
         name = self.filter_column.value
-        values = [] if name is None else sorted(groups(self.table[name]).unique())
-        self.filter_value.options = [("any", None), *((v, v) for v in values)]
+        values = [] if name == ALL else sorted(self.table[name].map(as_text).unique())
+        self.filter_value.options = [ANY, *values]
 
     def _turn(self, page: int) -> None:
         """Make the cards of a page and send them."""
@@ -201,8 +199,8 @@ class Gallery(ipywidgets.VBox):
         self.grid.cards = [
             {
                 "index": int(row),
-                "caption": f"{self.table.index[row]}: {written(self.table[self.sort_by.value].iloc[row])}",
-                "alt": f"{self._says(row)}: {self.layer.value}",
+                "caption": f"{self.table.index[row]}: {as_text(self.table[self.sort_by.value].iloc[row])}",
+                "alt": f"{self._describe(row)}: {self.layer.value}",
                 "src": "data:image/jpeg;base64," + base64.b64encode(thumbnail(self.pixels(row))).decode(),
             }
             for row in here

@@ -1,6 +1,6 @@
 """A photo under its true mask, a prediction, or the error map, blended in the page.
 
-The work is done by pure functions (`quantise`, `decide`, `painted`). The page side lies in `static/overlay.js` and
+The work is done by pure functions (`quantise`, `decide`, `paint`). The page side lies in `static/overlay.js` and
 computes the same bytes, so that a slider answers without asking the kernel.
 """
 
@@ -12,11 +12,11 @@ import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from faceseg_utils import plots
-from faceseg_utils.catalog import IGNORE, PALETTES, PERSON
-from faceseg_utils.plots import ERROR_PALETTE
+from faceseg_utils.data.catalog import IGNORE, PALETTES, PERSON
+from faceseg_utils.figures import plots
+from faceseg_utils.figures.plots import ERROR_PALETTE
 
-STATIC = Path(__file__).parents[1] / "static"
+STATIC = Path(__file__).parent / "static"
 LAYERS = ("photo", "true mask", "prediction", "error map")
 ERROR_NAMES = ("right", "missed", "invented", "another class")
 LARGEST = 4_000_000  # pixels: beyond it a page becomes slow
@@ -26,7 +26,7 @@ def check_photo(photo) -> np.ndarray:
     """The photo itself if it is uint8 [H, W, 3]; raises ValueError, with the fix, for anything else."""
     photo = np.asarray(photo)
     if photo.dtype in (np.uint16, np.int32, np.uint32):
-        raise ValueError(f"photo has {photo.dtype.itemsize * 8} bits a channel: scale it to uint8, 0 to 255, first")
+        raise ValueError(f"photo has {photo.dtype.itemsize * 8} bits per channel: scale it to uint8, 0 to 255, first")
     if photo.ndim == 3 and photo.shape[2] == 4:
         raise ValueError("photo has 4 channels (alpha, or CMYK): open it with PIL and convert('RGB') first")
     if photo.ndim == 2:
@@ -83,7 +83,7 @@ def colours(classes, palette=None):
     palette = PALETTES.get(tuple(classes)) if palette is None else palette
     if palette is None or len(palette) != len(classes):
         found = "no palette" if palette is None else f"a palette of {len(palette)} colours"
-        raise ValueError(f"{found} for {len(classes)} classes: give palette=((r, g, b), ...), a colour a class")
+        raise ValueError(f"{found} for {len(classes)} classes: give palette=((r, g, b), ...), one colour per class")
     return palette
 
 
@@ -99,7 +99,7 @@ def decide(levels: np.ndarray, threshold: float) -> np.ndarray:
     return np.where(255 - levels[0] > limit, 1 + levels[1:].argmax(0), 0).astype(np.uint8)
 
 
-def painted(photo, truth, levels, threshold, layer, palette, opacity, visible) -> np.ndarray:
+def paint(photo, truth, levels, threshold, layer, palette, opacity, visible) -> np.ndarray:
     """What the canvas shows, uint8 [H, W, 3], for one of `LAYERS`: the page must come to the same bytes."""
     if layer == "photo":
         return photo
@@ -121,6 +121,7 @@ class MaskOverlay(anywidget.AnyWidget):
     probabilities : float [H, W] of "person", or [K, H, W], as `Segmenter.predict` gives them.
     classes, palette : names and colours [K]; person/background if not given.
     description : one sentence for readers who cannot see the picture.
+    reveal : scroll to the overlay when it opens.
 
     Raises ValueError in one line for a photo with alpha or 16 bits, another size, NaN, or logits.
     """
@@ -143,6 +144,7 @@ class MaskOverlay(anywidget.AnyWidget):
     opacity = traitlets.Float(0.6, min=0, max=1).tag(sync=True)
     zoom = traitlets.Int(1, min=1, max=6).tag(sync=True)
     visible = traitlets.List([]).tag(sync=True)
+    reveal = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, photo, truth, probabilities, classes=PERSON, palette=None, description="", **state):
         if truth is None:
@@ -162,7 +164,7 @@ class MaskOverlay(anywidget.AnyWidget):
         """What the canvas shows now, uint8 [H, W, 3], computed here: for the static figure and for tests."""
         photo, truth, levels = self._arrays
         layer = layer or self.layer
-        return painted(photo, truth, levels, self.threshold, layer, self.palette, self.opacity, self.visible)
+        return paint(photo, truth, levels, self.threshold, layer, self.palette, self.opacity, self.visible)
 
     def figure(self) -> Figure:
         """All layers side by side: what readers without a kernel get."""

@@ -12,8 +12,8 @@ from IPython import get_ipython
 from IPython.display import display
 from matplotlib.figure import Figure
 
-from faceseg_utils import plots
-from faceseg_utils.catalog import PERSON
+from faceseg_utils.data.catalog import PERSON
+from faceseg_utils.figures import plots
 from faceseg_utils.widgets.overlay import colours
 
 COLUMNS = 5  # epochs that are shown side by side
@@ -35,26 +35,19 @@ def spread(epochs: list[int], count: int = COLUMNS) -> list[int]:
 
 
 def progress_figure(history: pd.DataFrame, photos, masks, snapshots: dict[int, list], palette) -> Figure:
-    """Curves of `history` above, and below a row a photo: photo, true mask, what the network said after some epochs.
+    """Curves of `history` above; below, per photo, a row of photo, true mask, and the answers after some epochs.
 
     Parameters
     ----------
-    history : a row an epoch with epoch (from 0), train_loss, val_loss, train_dice, val_dice.
+    history : one row per epoch with epoch (from 0), train_loss, val_loss, train_dice, val_dice.
     photos, masks : uint8 [H, W, 3] and uint8 [H, W], a few.
     snapshots : epoch -> probabilities of each photo, float [H, W] or [K, H, W].
-    palette : a colour a class.
+    palette : one colour per class.
     """
     rows, height = len(photos), 1.25
     figure = plt.figure(figsize=(plots.WIDTH, 2.5 + rows * height))
     above, below = figure.subfigures(2, 1, height_ratios=[2.5, rows * height])
-    epochs = history["epoch"] + 1
-    for axis, name, label in zip(above.subplots(1, 2), ("loss", "dice"), ("loss", "Dice"), strict=True):
-        axis.plot(epochs, history[f"train_{name}"], "o-", color=plots.GREY, ms=4, label="train (while learning)")
-        axis.plot(epochs, history[f"val_{name}"], "o-", color=plots.BLUE, ms=4, label="not trained on")
-        axis.set(xlabel="epoch", ylabel=label)
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    above.axes[0].legend()
-
+    plots.learning_curves(above, history)
     shown = spread(sorted(snapshots))
     grid = below.subplots(rows, 2 + len(shown), squeeze=False)
     for axes, photo, mask, k in zip(grid, photos, masks, range(rows), strict=True):

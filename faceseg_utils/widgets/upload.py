@@ -1,7 +1,6 @@
 """A photo of one's own: read whatever a reader drops in, segment it, and hand the cut-out back."""
 
 import io
-import warnings
 from pathlib import PurePath
 
 import anywidget
@@ -10,48 +9,15 @@ import numpy as np
 import traitlets
 from IPython.display import display
 from matplotlib.figure import Figure
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from faceseg_utils import plots
-from faceseg_utils.analysis import person_probability
-from faceseg_utils.predict import cut_out, to_rgb
+from faceseg_utils.analysis.errors import person_probability
+from faceseg_utils.data.images import read_image, shown
+from faceseg_utils.deploy.files import cut_out
+from faceseg_utils.figures import plots
 from faceseg_utils.widgets.overlay import STATIC, MaskOverlay, colours
 
 WORK = 2_000_000  # pixels: a larger photo is scaled down to this, so that the page stays quick
-MOST = 100_000_000  # pixels: beyond it the photo alone would fill the memory of a small machine
-
-
-def read_upload(name: str, content: bytes) -> np.ndarray:
-    """A photo from the bytes of a file as uint8 [H, W, 3]: upright (EXIF), any mode, scaled down to `WORK` pixels.
-
-    16 bits are cut to 8, grey and CMYK become RGB, what is transparent becomes white. Raises ValueError, in one line
-    that names the file and the remedy, for anything that is no photo.
-    """
-    if not content:
-        raise ValueError(f"{name}: the file is empty; choose it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST stands in for it
-            with Image.open(io.BytesIO(content)) as file:
-                size, megapixels = f"{file.width} x {file.height}", file.width * file.height / 1e6
-                if megapixels <= MOST / 1e6:
-                    return to_rgb(file, WORK)
-    except UnidentifiedImageError:
-        if content[4:8] == b"ftyp":  # the container of HEIC, AVIF and films
-            remedy = "this looks like a HEIC photo, which cannot be read here; export it as JPEG and choose that"
-        else:
-            remedy = "this is no image that can be read; choose a JPEG, PNG, WebP or BMP"
-        raise ValueError(f"{name}: {remedy}") from None
-    except Image.DecompressionBombError:
-        raise ValueError(
-            f"{name}: far more pixels than a photo has; scale it below {MOST // 10**6} megapixels"
-        ) from None
-    except Exception as error:  # each decoder fails on damaged bytes in its own way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{name}: cut off or damaged ({reason}); copy the file once more") from None
-    raise ValueError(
-        f"{name}: {size} is {megapixels:.0f} megapixels; scale the photo below {MOST // 10**6} megapixels first"
-    )
 
 
 def on_checkers(picture: Image.Image, side: int = 12) -> np.ndarray:
@@ -75,17 +41,26 @@ class PhotoInput(anywidget.AnyWidget):
 
     def __init__(self, on_file, **state):
         super().__init__(**state)
-        parts: list[bytes] = []
+        self._on_file, self._parts, self._file = on_file, [], None
+        self.on_msg(self._take)
 
-        def take(_, content, buffers):
-            if content["part"] == 0:
-                parts.clear()
-            parts.extend(bytes(buffer) for buffer in buffers)
-            if content["part"] == content["last"]:
-                on_file(content["name"], b"".join(parts))
-                parts.clear()
+    def _take(self, _, content, buffers) -> None:
+        """One part of a file. Only parts of one file, in their order and without a gap, become a photo."""
+        name, part, last = content["name"], content["part"], content["last"]
+        if part == 0:
+            self._parts, self._file = [], (name, last)
+        if self._file != (name, last) or part != len(self._parts):
+            self._parts, self._file = [], None
+            self.fail(f"{name}: a part of the file was lost on the way; send the file again")
+            return
+        self._parts.append(b"".join(buffers))
+        if part == last:
+            whole, self._parts, self._file = b"".join(self._parts), [], None
+            self._on_file(name, whole)
 
-        self.on_msg(take)
+    def fail(self, reason: str) -> None:
+        """Show why a file cannot be used, beside the button and in one line."""
+        self.failed, self.message = True, shown(reason)
 
 
 class Download(anywidget.AnyWidget):
@@ -104,7 +79,7 @@ class TryYourPhoto(ipywidgets.VBox):
     Parameters
     ----------
     segmenter : a `Segmenter`.
-    palette : a colour a class; that of the classes in the catalog if not given.
+    palette : one colour per class; None takes that of the classes in the catalog.
 
     A file that cannot be used is answered by one line, and the next one can be tried. `photo`, `probabilities` and
     `picture` (the cut-out, RGBA) hold the last good one. Photos of more than 2 megapixels are scaled down to that;
@@ -119,13 +94,13 @@ class TryYourPhoto(ipywidgets.VBox):
         super().__init__([self.input, self.place])
 
     def take(self, name: str, content: bytes) -> None:
-        """What a chosen file does. Never raises: a fault becomes the line beside the button."""
+        """Segment a file and show what comes of it. Never raises: a fault becomes the line beside the button."""
         try:
-            self.photo = read_upload(name, content)
-            self.probabilities = self.segmenter.predict(self.photo)  # [H, W] or [K, H, W]
+            photo = read_image(name, WORK, content)
+            probabilities = self.segmenter.predict(photo)  # [H, W] or [K, H, W]
         except (ValueError, RuntimeError, MemoryError) as error:
-            self.input.failed, self.input.message = True, str(error).splitlines()[0]
-            return
+            return self.input.fail((str(error).splitlines() or [type(error).__name__])[0])
+        self.photo, self.probabilities = photo, probabilities
         person = person_probability(self.probabilities)
         self.picture = cut_out(self.photo, person)
         height, width = person.shape
@@ -133,7 +108,7 @@ class TryYourPhoto(ipywidgets.VBox):
         old, self.place.children = self.place.children, self._answer(name, share)
         for widget in old:
             widget.close()
-        self.input.failed, self.input.message = False, f"{name}, shown at {width} x {height} pixels: {share}."
+        self.input.failed, self.input.message = False, f"{shown(name)}, shown at {width} x {height} pixels: {share}."
 
     def _answer(self, name: str, share: str) -> list:
         """The overlay and the cut-out. New widgets each time: servers limit updates, but not what opens a widget."""

@@ -62,7 +62,7 @@ def test_gallery_opens_what_enter_is_pressed_on(lab, page, notebook):
     cell = notebook("widgets.Gallery(")
     cell.get_by_label("sort by").select_option("false_positives")
     cell.get_by_label("order").select_option("highest first")
-    most = lab.ask(page, "print(widgets.chosen(table, 'false_positives', False)[0])")
+    most = lab.ask(page, "print(widgets.select_rows(table, 'false_positives', False)[0])")
     first = cell.locator(".faceseg-gallery button").first
     page.wait_for_function(
         "([grid, row]) => grid.firstElementChild.dataset.index === row",

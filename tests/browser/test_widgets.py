@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceseg_utils import analysis
+from faceseg_utils import widgets
+from faceseg_utils.analysis import errors
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.widgets import MaskOverlay, chosen
+from faceseg_utils.widgets import MaskOverlay, select_rows
 from tests.browser.reading import in_words, milliseconds, pixels, wait_until_drawn
 
 pytestmark = pytest.mark.browser
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.browser
 SETUP = """
 import numpy as np
 from scipy import ndimage
-from faceseg_utils import analysis, widgets
+from faceseg_utils import widgets
+from faceseg_utils.analysis import errors
 from faceseg_utils.dataset import PortraitDataset
 
 def blurred(view, count=16):
@@ -41,7 +43,7 @@ widgets.MaskOverlay(photos[3], masks[3], probabilities[3], data.classes, layer="
 """
 GALLERY = """
 data, photos, masks, probabilities = blurred("person")
-table = analysis.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
+table = errors.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
 widgets.Gallery(photos, masks, probabilities, table)
 """
 OWN = "widgets.TryYourPhoto(Bright())"
@@ -97,11 +99,12 @@ def test_overlay_paints_what_the_functions_say(page, cell, view, k):
         assert (pixels(canvas) == twin.pixels(layer)).all()
         assert canvas.get_attribute("aria-label").startswith(f"{layer} at threshold 0.70")
 
-    width = canvas.bounding_box()["width"]
+    width, place = canvas.bounding_box()["width"], zoom.bounding_box()
     zoom.press("ArrowRight")
     page.wait_for_function(
         "([c, w]) => c.getBoundingClientRect().width === 2 * w", arg=[canvas.element_handle(), width]
     )
+    assert zoom.bounding_box() == place, "the slider moved while it was used"
 
     canvas.focus()
     canvas.press("Shift+ArrowUp")
@@ -114,7 +117,7 @@ def test_overlay_paints_what_the_functions_say(page, cell, view, k):
 
 def test_gallery_sorts_filters_and_opens(page, cell):
     data, photos, masks, probabilities = NAMES["blurred"]("person")
-    table = analysis.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
+    table = errors.score_table([p > 0.3 for p in probabilities], masks, data.stems[:16], data.table)
     here, buttons = cell(3), cell(3).locator(".faceseg-gallery button")
 
     def wait_for(rows):
@@ -123,20 +126,22 @@ def test_gallery_sorts_filters_and_opens(page, cell):
             arg=[here.locator(".faceseg-gallery").element_handle(), rows.tolist()],
         )
 
-    wait_for(chosen(table, "dice")[:12])
+    wait_for(select_rows(table, "dice")[:12])
     assert all("dice" in alt for alt in here.locator("img").evaluate_all("all => all.map(image => image.alt)"))
     here.get_by_label("sort by").select_option("false_positives")
     here.get_by_label("order").select_option("highest first")
-    wait_for(chosen(table, "false_positives", ascending=False)[:12])
+    wait_for(select_rows(table, "false_positives", ascending=False)[:12])
     here.get_by_label("only").select_option("sex")
     here.get_by_label("which").select_option("female")
-    wanted = chosen(table, "false_positives", False, "sex", "female")[:12]
+    wanted = select_rows(table, "false_positives", False, "sex", "female")[:12]
     wait_for(wanted)
 
     buttons.nth(2).focus()
     page.keyboard.press("Enter")
     canvas = here.locator(".faceseg-overlay canvas")
     canvas.wait_for()
+    in_sight = "c => { const box = c.getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; }"
+    page.wait_for_function(in_sight, arg=canvas.element_handle())  # the page has scrolled to it
     row = wanted[2]
     twin = MaskOverlay(photos[row], masks[row], probabilities[row])
     assert (pixels(canvas) == twin.pixels()).all()

@@ -44,6 +44,17 @@ def test_metadata_is_clean(notebook, path):
     assert notebook.metadata.language_info.name == "python"
 
 
+def test_a_progress_bar_leaves_nothing_behind():
+    stream = nbformat.v4.new_output
+    bar, epoch = "\r  0%|    | 0/2\r 50%|##  | 1/2\r                \r", "epoch   1  train loss 0.123\n"
+    cell = nbformat.v4.new_code_cell(outputs=[
+        stream("stream", name="stderr", text=bar), stream("stream", name="stdout", text=epoch),
+        stream("stream", name="stderr", text=bar),
+    ])  # fmt: skip
+    cleaned = run_notebooks.clean(nbformat.v4.new_notebook(cells=[cell]))
+    assert [output.text for output in cleaned.cells[0].outputs] == [epoch]
+
+
 def test_code_cells_are_short(notebook):
     long = {i: n for i, cell in code_cells(notebook) if (n := len(cell.source.splitlines())) > LONGEST_CELL}
     assert not long, f"cells of more than {LONGEST_CELL} lines: {long}"

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceseg_utils import catalog
+from faceseg_utils import paths
+from faceseg_utils.data import catalog
 
 HEIGHT, WIDTH = 48, 40  # pixels; the real photos have 320 x 240
 
@@ -78,7 +79,7 @@ LAYOUTS = {"picsart": _picsart, "report": _report, "own": _own, "sample": _sampl
 
 @pytest.fixture
 def make_dataset(tmp_path):
-    """`make_dataset(layout, count=12, root=None)` writes that many portraits and answers the dataset's folder.
+    """`make_dataset(layout, count=12, root=None)` writes that many portraits and returns the dataset's folder.
 
     Layouts: "picsart", "report" (train/images, train/masks), "own" (images, masks), "sample" (class indices and
     portraits.csv) and "fasseg" (colours; that many in each of Train and Test).
@@ -92,6 +93,24 @@ def make_dataset(tmp_path):
     return make
 
 
+@pytest.fixture
+def own(make_dataset):
+    """A folder of one's own: 12 portraits, 00 to 11."""
+    return make_dataset("own")
+
+
+@pytest.fixture
+def named(make_dataset, tmp_path, monkeypatch):
+    """`named(name, layout=None, count=12)` puts a made-up dataset where the catalog looks for that name."""
+
+    def put(name, layout=None, count=12):
+        monkeypatch.setenv("FACESEG_DATA_DIR", str(tmp_path / "data"))
+        monkeypatch.setattr(paths, "course_root", lambda: tmp_path)
+        return make_dataset(layout or name, count, tmp_path / "data" / name)
+
+    return put
+
+
 @pytest.fixture(scope="session")
 def portraits(tmp_path_factory):
     """A folder of 25 portraits to train on: 20 in train, 2 of its people held out, 3 in validation."""
@@ -102,7 +121,7 @@ def portraits(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small_network():
-    """Every network that is built is a U-Net of 8,000 weights, and torch takes one thread: a run takes a second.
+    """Every network that is built is a U-Net of 8,000 weights, and torch uses one thread: a run takes a second.
 
     With one thread sums have the same order in every process that a test compares.
     """
@@ -110,16 +129,19 @@ def small_network():
 
     from faceseg_utils import model, training
 
+    def tiny(name, classes=1, pretrained=False, **options):
+        return model.UNet(3, classes, 4, 2)
+
     threads, build = torch.get_num_threads(), model.build_model
     torch.set_num_threads(1)
-    model.build_model = training.build_model = lambda name, classes=1, pretrained=False: model.UNet(3, classes, 4, 2)
+    model.build_model = training.build_model = tiny
     yield
     torch.set_num_threads(threads)
     model.build_model = training.build_model = build
 
 
-def without_batch_statistics(name, classes=1, pretrained=False):
-    """In place of `build_model`: what this network says of a photo does not depend on those beside it."""
+def without_batch_statistics(name, classes=1, pretrained=False, **options):
+    """In place of `build_model`: the logits of a photo do not depend on the other photos of its batch."""
     import torch
 
     from faceseg_utils import model
@@ -144,7 +166,7 @@ def no_batch_statistics(monkeypatch):
 @pytest.fixture(scope="session")
 def real_photos():
     """The folder of the real PicsArt photos; the test is skipped where there are none."""
-    folder = catalog.data_root() / "picsart"
+    folder = paths.data_root() / "picsart"
     if not (folder / "train").is_dir():
         given = os.environ.get("FACESEG_DATA_DIR")
         pytest.skip(f"no PicsArt photos at {folder}: FACESEG_DATA_DIR is {given or 'not set'} (or run `make data`)")

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faceseg_utils import analysis
+from faceseg_utils import dice
+from faceseg_utils.analysis import errors
 
 BOX = np.zeros((40, 40), np.uint8)
 BOX[10:30, 10:30] = 1
@@ -17,118 +18,125 @@ def shifted(by):
 def test_error_kinds_and_their_size():
     target = np.array([[0, 1, 2, 255, 1]])
     prediction = np.array([[1, 0, 1, 1, 1]])
-    assert analysis.error_kinds(prediction, target).tolist() == [[2, 1, 3, 0, 0]]
+    assert errors.error_kinds(prediction, target).tolist() == [[2, 1, 3, 0, 0]]
     with pytest.raises(ValueError, match=r"prediction is \(1, 4\) but target is \(1, 5\): compare at"):
-        analysis.error_kinds(prediction[:, :4], target)
+        errors.error_kinds(prediction[:, :4], target)
 
 
 def test_components_are_ordered_by_area_and_join_at_corners():
     mask = np.zeros((6, 6), bool)
     mask[0, 0] = mask[1, 1] = True  # one piece: they touch at a corner
     mask[3:6, 3:6] = True
-    labels, areas = analysis.components(mask)
+    labels, areas = errors.components(mask)
     assert areas.tolist() == [9, 2]
     assert labels[4, 4] == 1 and labels[0, 0] == labels[1, 1] == 2 and labels[0, 5] == 0
-    assert analysis.components(np.zeros((3, 3)))[1].tolist() == []
+    assert errors.components(np.zeros((3, 3)))[1].tolist() == []
 
 
 def test_holes_do_not_touch_the_frame():
     mask = BOX.copy()
     mask[15, 15] = mask[20:22, 20] = 0
     mask[10:13, 20] = 0  # a bay: open to the outside
-    assert analysis.holes(mask) == 2 and analysis.holes(BOX) == 0
+    assert errors.holes(mask) == 2 and errors.holes(BOX) == 0
 
 
 def test_image_scores_of_a_shifted_box():
-    scores = analysis.image_scores(shifted(2), BOX)
+    scores = errors.image_scores(shifted(2), BOX)
     assert scores["false_positives"] == scores["false_negatives"] == 2 * 20
     assert scores["dice"] == pytest.approx(2 * 360 / 800) and scores["iou"] == pytest.approx(360 / 440)
     assert scores["false_positive_share"] == 40 / 1600 and scores["person_share"] == 0.25
     assert scores["boundary_f1"] == 1 and scores["components"] == 1 and scores["holes"] == 0
 
 
+def test_image_scores_are_those_of_evaluation():
+    target = BOX.copy()
+    target[:3] = 255
+    scores = errors.image_scores(shifted(3), target)
+    assert {name: scores[name] for name in ("dice", "iou", "boundary_f1")} == dice.photo_scores(shifted(3), target)
+
+
 def test_image_scores_leave_ignored_pixels_out():
     target = BOX.copy()
     target[:, :20] = 255
-    scores = analysis.image_scores(np.ones_like(BOX), target)
+    scores = errors.image_scores(np.ones_like(BOX), target)
     assert scores["false_positives"] == 40 * 20 - 10 * 20
     assert scores["false_negatives"] == 0 and scores["person_share"] == 200 / 800
 
 
 def test_score_table_joins_metadata_by_stem():
     metadata = pd.DataFrame({"pose": ["left", "front"], "dice": [0, 0]}, index=pd.Index(["b", "a"]))
-    table = analysis.score_table([BOX, BOX], [BOX, shifted(1)], ["a", "b"], metadata)
+    table = errors.score_table([BOX, BOX], [BOX, shifted(1)], ["a", "b"], metadata)
     assert table.loc["a", "dice"] == 1 and table.loc["a", "pose"] == "front" and table.loc["b", "pose"] == "left"
 
 
 def test_distance_counts_from_either_side_of_the_border():
     row = np.array([[0, 0, 0, 1, 1, 1]])
-    assert analysis.distance_to_border(row).tolist() == [[3, 2, 1, 1, 2, 3]]
-    assert np.isinf(analysis.distance_to_border(np.ones((3, 3)))).all()
+    assert errors.distance_to_border(row).tolist() == [[3, 2, 1, 1, 2, 3]]
+    assert np.isinf(errors.distance_to_border(np.ones((3, 3)))).all()
 
 
 def test_bands_share_out_every_pixel_and_every_error():
     prediction = shifted(3)
     prediction[0, 0] = 1  # far away
-    counts = analysis.band_errors(prediction, BOX, (2, 5, 10))
+    counts = errors.band_errors(prediction, BOX, (2, 5, 10))
     assert counts.index.tolist() == ["up to 2 px", "2 to 5 px", "5 to 10 px", "beyond 10 px"]
     assert counts["pixels"].sum() == 1600
     assert counts["invented"].tolist() == [2 * 20, 20, 0, 1]
     assert counts["missed"].sum() == 60
-    shares = analysis.band_shares(counts)
+    shares = errors.band_shares(counts)
     assert shares["share_of_errors"].sum() == pytest.approx(1)
     assert shares.loc["beyond 10 px", "share_of_errors"] == pytest.approx(1 / 121)
 
 
 def test_bands_without_border_or_error():
-    counts = analysis.band_errors(np.ones((8, 8)), np.ones((8, 8)))
+    counts = errors.band_errors(np.ones((8, 8)), np.ones((8, 8)))
     assert counts["pixels"].tolist() == [0, 0, 0, 64]
-    assert analysis.band_shares(counts)["share_of_errors"].tolist() == [0, 0, 0, 0]
+    assert errors.band_shares(counts)["share_of_errors"].tolist() == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("ramp", [4, 8, 16])
 def test_blur_of_a_straight_ramp_is_four_fifths_of_it(ramp):
     columns = np.arange(80)
     probability = np.broadcast_to(np.clip(0.5 - (columns - 39.5) / ramp, 0, 1), (60, 80))
-    widths = analysis.border_widths(probability, probability > 0.5)
+    widths = errors.border_widths(probability, probability > 0.5)
     assert len(widths) > 10 and np.allclose(widths, 0.8 * ramp, atol=0.25)
 
 
 def test_blur_of_a_mask_itself_is_one_step():
-    assert np.median(analysis.border_widths(BOX.astype(float), BOX)) == pytest.approx(0.8, abs=0.05)
+    assert np.median(errors.border_widths(BOX.astype(float), BOX)) == pytest.approx(0.8, abs=0.05)
     wide = np.zeros((30, 30))
     wide[:, :28] = 0.7  # neither .9 nor .1 before the frame
-    assert len(analysis.border_widths(wide, wide > 0.5)) == 0
+    assert len(errors.border_widths(wide, wide > 0.5)) == 0
 
 
 def test_blur_is_infinite_where_the_probability_never_falls():
     probability = np.where(BOX, 0.8, 0.2)
-    assert np.isinf(analysis.border_widths(probability, probability > 0.5, reach=6)).all()
-    assert analysis.border_widths(np.zeros((9, 9)), np.zeros((9, 9))).shape == (0,)
+    assert np.isinf(errors.border_widths(probability, probability > 0.5, reach=6)).all()
+    assert errors.border_widths(np.zeros((9, 9)), np.zeros((9, 9))).shape == (0,)
 
 
 def test_blur_beside_the_frame_is_never_nan():
     rows, columns = np.mgrid[:40, :40]
     disc = (np.hypot(rows - 38, columns - 2) < 15).astype(float)
-    widths = analysis.border_widths(disc, disc)
+    widths = errors.border_widths(disc, disc)
     assert len(widths) > 5 and np.isfinite(widths).all() and np.median(widths) < 1.2
 
 
 def test_outline_length_of_a_comb():
     comb = BOX.copy()
     comb[10:20, 11:30:2] = 0  # ten teeth of one pixel each
-    assert analysis.outline_length(BOX, BOX) == 1 and analysis.outline_length(np.zeros_like(BOX), BOX) == 0
+    assert errors.outline_length(BOX, BOX) == 1 and errors.outline_length(np.zeros_like(BOX), BOX) == 0
     around, teeth, under_the_gaps, left, right, below = 4 * 20 - 4, 10 * 10, 10, 10, 9, 18  # pixels
-    assert analysis.outline_length(comb, BOX) == (teeth + under_the_gaps + left + right + below) / around
+    assert errors.outline_length(comb, BOX) == (teeth + under_the_gaps + left + right + below) / around
     halves = np.where(BOX[:, :25], 1, 0), BOX[:, :25] * 2  # the frame cuts off, and is no border; 2 is a person too
-    assert analysis.outline_length(*halves) == 1
+    assert errors.outline_length(*halves) == 1
 
 
 def test_skin_like_colours():
     skin, dark_skin, wood = (224, 172, 136), (96, 62, 48), (165, 115, 75)
     sky, leaf, white, grey = (120, 170, 240), (60, 140, 50), (255, 255, 255), (90, 90, 90)
     photo = np.array([[skin, dark_skin, wood, sky, leaf, white, grey]], np.uint8)
-    assert analysis.skin_like(photo).tolist() == [[True, True, True, False, False, False, False]]
+    assert errors.skin_like(photo).tolist() == [[True, True, True, False, False, False, False]]
 
 
 def test_background_errors_by_colour():
@@ -139,7 +147,7 @@ def test_background_errors_by_colour():
     prediction = target.copy()
     prediction[:10, 37:] = 1  # 30 pixels, skin-like
     prediction[:5, 10:12] = 1  # near the person: not counted
-    counts = analysis.background_errors(photo, prediction, target, 10)
+    counts = errors.background_errors(photo, prediction, target, 10)
     assert counts == {"skin_pixels": 200, "skin_invented": 30, "other_pixels": 15 * 40, "other_invented": 0}
 
 
@@ -147,31 +155,31 @@ def test_islands_touch_nobody():
     prediction = BOX.copy()
     prediction[0:5, 0:6] = 1
     prediction[0, 39] = 1  # too small
-    found = analysis.islands(prediction, BOX, least=20)
+    found = errors.islands(prediction, BOX, least=20)
     assert found["area"].tolist() == [30] and found["row"][0] == 2 and found["column"][0] == 2.5
-    assert len(analysis.islands(BOX, BOX)) == 0
+    assert len(errors.islands(BOX, BOX)) == 0
 
 
 def test_slices_by_word_and_by_number():
     table = pd.DataFrame({"dice": np.linspace(0.5, 1, 12), "hat": ["yes", "no"] * 6, "share": np.arange(12.0)})
-    by_word = analysis.slices(table, "hat")
+    by_word = errors.slices(table, "hat")
     assert by_word.index.tolist() == ["no", "yes"] and by_word["n"].tolist() == [6, 6]
-    by_number = analysis.slices(table, "share")
+    by_number = errors.slices(table, "share")
     assert (by_number["low"] <= by_number["mean"]).all() and (by_number["mean"] <= by_number["high"]).all()
     assert by_number["n"].tolist() == [4, 4, 4] and by_number["mean"].is_monotonic_increasing
     assert by_number.index[0].startswith("0.00 to "), "no share below the smallest"
     with pytest.raises(ValueError, match="no column 'pose'"):
-        analysis.slices(table, "pose")
+        errors.slices(table, "pose")
 
 
-def test_intervals_draw_persons_not_photos():
+def test_intervals_draw_people_not_photos():
     table = pd.DataFrame({"dice": [0.8] * 4 + [0.9] * 4, "light": "soft"})
-    alone = analysis.slices(table, "light")
-    paired = analysis.slices(table.assign(seed=[1, 1, 2, 2, 3, 3, 4, 4]), "light")
+    alone = errors.slices(table, "light")
+    paired = errors.slices(table.assign(seed=[1, 1, 2, 2, 3, 3, 4, 4]), "light")
     assert alone["n"].item() == 8 and paired["n"].item() == 4
     assert paired["low"].item() < alone["low"].item() and paired["mean"].item() == pytest.approx(0.85)
 
 
 def test_person_probability_of_classes():
     classes = np.stack([np.full((2, 2), 0.3), np.full((2, 2), 0.5), np.full((2, 2), 0.2)])
-    assert np.allclose(analysis.person_probability(classes), 0.7)
+    assert np.allclose(errors.person_probability(classes), 0.7)

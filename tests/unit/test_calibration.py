@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from faceseg_utils import calibration
+from faceseg_utils.analysis import calibration
 
 BOX = np.zeros((40, 40), np.uint8)
 BOX[10:30, 10:30] = 1
@@ -54,7 +54,7 @@ def test_temperature_leaves_255_out_and_minimises_the_likelihood():
     probability = random.random(3000)
     target = (random.random(3000) < 0.7 * probability + 0.1).astype(np.uint8)
     best = calibration.fit_temperature(probability, target)
-    costs = {t: calibration.negative_log_likelihood(calibration.tempered(probability, t), target)
+    costs = {t: calibration.negative_log_likelihood(calibration.temper(probability, t), target)
              for t in (best / 1.1, best, best * 1.1)}  # fmt: skip
     assert min(costs, key=costs.get) == best
     more = np.r_[probability, np.full(500, 0.99)], np.r_[target, np.full(500, 255)]
@@ -63,10 +63,10 @@ def test_temperature_leaves_255_out_and_minimises_the_likelihood():
 
 def test_temperature_moves_probabilities_and_no_mask():
     probability = np.array([0.0, 0.2, 0.5, 0.7, 1.0])
-    careful = calibration.tempered(probability, 2)
+    careful = calibration.temper(probability, 2)
     assert careful[1] == pytest.approx(expit(logit(0.2) / 2)) and careful[2] == 0.5
     assert ((careful > 0.5) == (probability > 0.5)).all() and 0.5 < careful[3] < 0.7
-    assert np.isfinite(careful).all() and calibration.tempered(probability, 1) == pytest.approx(probability, abs=1e-5)
+    assert np.isfinite(careful).all() and calibration.temper(probability, 1) == pytest.approx(probability, abs=1e-5)
 
 
 def test_negative_log_likelihood_by_hand():

@@ -1,11 +1,13 @@
 """What the catalog says of each dataset agrees with itself, and every way to name a dataset is understood."""
 
 import re
+import shutil
 
 import pytest
 
-from faceseg_utils import catalog
-from faceseg_utils.catalog import DATASETS, FACE, PALETTES, PARTS, PERSON, View
+from faceseg_utils import paths
+from faceseg_utils.data import catalog
+from faceseg_utils.data.catalog import DATASETS, FACE, PALETTES, PARTS
 
 
 @pytest.fixture
@@ -44,11 +46,6 @@ def test_a_lookup_names_the_same_thing_in_both_views():
     assert DATASETS["fasseg"].views["person"].lookup == (0, 1, 1, 1, 1, 1)
 
 
-def test_two_classes_need_one_channel_more_need_one_each():
-    assert View(PERSON, (0, 1)).channels == 1
-    assert View(FACE, tuple(range(6))).channels == 6
-
-
 def test_colours_of_a_palette_differ():
     for classes, colours in PALETTES.items():
         assert len(set(colours)) == len(classes)
@@ -59,19 +56,27 @@ def test_names_are_found_where_the_variable_points(data_dir, make_dataset):
     info, root = catalog.find("picsart")
     assert root == folder and info == DATASETS["picsart"]
     assert catalog.location("fasseg") == data_dir / "fasseg"
-    assert catalog.location("sample") == catalog.course_root() / "data" / "sample"  # comes with the course
+    assert catalog.location("sample") == paths.course_root() / "data" / "sample"  # comes with the course
 
 
 def test_without_the_variable_data_lies_in_the_course(monkeypatch):
     monkeypatch.delenv("FACESEG_DATA_DIR", raising=False)
-    assert catalog.location("picsart") == catalog.course_root() / "data" / "picsart"
+    assert catalog.location("picsart") == paths.course_root() / "data" / "picsart"
 
 
 def test_the_course_is_found_from_its_notebooks_folder(tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "pyproject.toml").touch()
+    shutil.copy(paths.course_root() / "pyproject.toml", tmp_path)
     monkeypatch.chdir(tmp_path / "notebooks")
-    assert catalog.course_root() == tmp_path
+    assert paths.course_root() == tmp_path
+
+
+def test_a_readers_own_project_is_not_taken_for_the_course(tmp_path, monkeypatch):
+    course = paths.course_root()
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "my-project"\n')
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert paths.course_root() == course and catalog.find("sample")[1] == course / "data" / "sample"
 
 
 def test_picsart_in_the_reports_layout_keeps_its_name_and_views(data_dir, make_dataset):
@@ -87,7 +92,7 @@ def test_a_folder_of_ones_own_is_a_dataset(make_dataset):
 
 
 @pytest.mark.parametrize("wrong, meant", [("picsarts", "picsart"), ("faseg", "fasseg"), ("Sample", "sample")])
-def test_an_unknown_name_gets_the_nearest(wrong, meant):
+def test_an_unknown_name_comes_with_the_nearest(wrong, meant):
     with pytest.raises(ValueError, match=f"unknown dataset '{wrong}'.*Did you mean '{meant}'"):
         catalog.find(wrong)
 
@@ -102,7 +107,7 @@ def test_the_default_is_the_variable_else_the_sample_else_picsart(monkeypatch, t
     monkeypatch.setenv("FACESEG_DATASET", "fasseg")
     assert catalog.default_dataset() == "fasseg"
     monkeypatch.delenv("FACESEG_DATASET")
-    monkeypatch.setattr(catalog, "course_root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "course_root", lambda: tmp_path)
     assert catalog.default_dataset() == "picsart"
     (tmp_path / "data" / "sample").mkdir(parents=True)
     (tmp_path / "data" / "sample" / "portraits.csv").touch()

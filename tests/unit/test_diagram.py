@@ -1,7 +1,5 @@
 """The diagram shows what runs: its boxes and arrows are compared with forward passes that it had no part in."""
 
-import subprocess
-import sys
 from types import MethodType
 
 import matplotlib
@@ -13,7 +11,7 @@ import pytest  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
-from faceseg_utils import diagram, plots  # noqa: E402
+from faceseg_utils.figures import diagram  # noqa: E402
 from faceseg_utils.model import UNet, Up, build_model  # noqa: E402
 
 SHAPE = (3, 64, 96)
@@ -53,7 +51,7 @@ def test_shapes_are_those_of_an_independent_forward():
 
 @pytest.mark.parametrize("upsampling", ["bilinear", "transposed"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_a_unet_has_a_skip_a_level(depth, upsampling):
+def test_a_unet_has_one_skip_per_level(depth, upsampling):
     ran = diagram.trace(UNet(width=4, depth=depth, upsampling=upsampling), SHAPE)
     assert len(ran.blocks) == 2 * depth + 3
     assert set(ran.skips) == {(level + 1, 2 * depth + 1 - level) for level in range(depth)}
@@ -121,7 +119,7 @@ def test_a_skip_outside_of_any_module_is_found():
 def test_the_figure_holds_every_block_and_edge():
     model = small()
     ran = diagram.trace(model, SHAPE)
-    figure = plots.unet_diagram(model, SHAPE)
+    figure = diagram.unet_diagram(model, SHAPE)
     (axis,) = figure.axes
     gids = [patch.get_gid() for patch in axis.patches]
     assert sorted(g for g in gids if g.startswith("block")) == sorted(f"block {i}" for i in range(len(ran.blocks)))
@@ -136,7 +134,7 @@ def test_the_figure_holds_every_block_and_edge():
 
 def test_labels_do_not_lie_on_one_another():
     for model in (UNet(width=8), build_model("vgg11")):
-        figure = plots.unet_diagram(model, (3, 160, 128))
+        figure = diagram.unet_diagram(model, (3, 160, 128))
         figure.draw_without_rendering()
         boxes = [text.get_window_extent() for text in figure.axes[0].texts]
         overlaps = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i] if a.overlaps(b)]
@@ -167,9 +165,3 @@ def test_description_names_all_blocks_and_skips():
     ran = diagram.trace(small(), SHAPE)
     text = diagram.describe(ran)
     assert all(block.name in text for block in ran.blocks) and "inc to ups.2" in text
-
-
-def test_diagram_does_not_need_plots():
-    """plots takes unet_diagram from here, so that the import must not go the other way."""
-    code = "import sys, faceseg_utils.diagram; sys.exit('faceseg_utils.plots' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

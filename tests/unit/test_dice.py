@@ -1,4 +1,4 @@
-"""Scores and losses against implementations that share no code with ours: loops in pure Python, smp, torch."""
+"""Scores against implementations that share no code with ours: loops in pure Python, smp."""
 
 import math
 
@@ -6,11 +6,9 @@ import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
-import torch.nn.functional as F
 
-from faceseg_utils import dice
-from faceseg_utils.catalog import IGNORE
-from faceseg_utils.dice import boundary, boundary_f1, dice_score, iou_score, report_dice
+from faceseg_utils.data.catalog import IGNORE
+from faceseg_utils.dice import boundary, boundary_f1, dice_score, iou_score, photo_scores, report_dice
 
 EMPTY, FULL = np.zeros((9, 7), int), np.ones((9, 7), int)
 
@@ -46,21 +44,19 @@ def slow_iou(x, y, c=1):
     return len(a & b) / len(a | b) if a or b else 1.0
 
 
-def slow_border(mask, c):
-    height, width = len(mask), len(mask[0])
+def slow_border(mask, c, valid):
+    """Pixels of class c beside one of another class, where both count."""
     border = set()
-    for i in range(height):
-        for j in range(width):
-            around = [(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)]
-            inside = [(k, m) for k, m in around if 0 <= k < height and 0 <= m < width]
-            if mask[i][j] == c and any(mask[k][m] != c for k, m in inside):
-                border.add((i, j))
+    for i, j in valid:
+        around = {(i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)} & valid
+        if mask[i][j] == c and any(mask[k][m] != c for k, m in around):
+            border.add((i, j))
     return border
 
 
 def slow_boundary_f1(x, y, c=1, tolerance=2):
     valid = valid_pixels(y)
-    a, b = slow_border(x, c) & valid, slow_border(y, c) & valid
+    a, b = slow_border(x, c, valid), slow_border(y, c, valid)
     if not a or not b:
         return float(not a and not b)
     precision = sum(any(math.dist(p, q) <= tolerance for q in b) for p in a) / len(a)
@@ -130,10 +126,29 @@ def test_borders_of_empty_and_full_masks():
 def test_ignored_pixels_never_count():
     x, y = random_masks(2, 0.4)
     other = np.where(y == IGNORE, 1 - x, x)
-    assert (dice_score(x, y) == dice_score(other, y)).all() and (iou_score(x, y) == iou_score(other, y)).all()
+    for score in (dice_score, iou_score, boundary_f1):
+        assert (score(x, y) == score(other, y)).all()
     nothing = np.full((9, 7), IGNORE)
     assert dice_score(FULL, nothing) == [1.0] and iou_score(FULL, nothing) == [1.0]
     assert boundary_f1(random_masks(2)[0][0], nothing) == [1.0]
+
+
+def test_a_prediction_that_ends_inside_an_ignored_band_is_right():
+    target = np.zeros((12, 12), int)
+    target[:, :4], target[:, 4:8] = 1, IGNORE
+    for end in (4, 6, 8):
+        prediction = np.zeros((12, 12), int)
+        prediction[:, :end] = 1
+        assert set(photo_scores(prediction, target).values()) == {1.0}
+    target[0] = 0  # a border that counts: the person ends below the first row
+    assert boundary_f1(prediction, target) < 1
+
+
+def test_the_scores_of_a_photo_are_means_over_its_classes():
+    for classes in (2, 4):
+        x, y = (masks[0] for masks in random_masks(classes, 0.2))
+        each = {"dice": dice_score, "iou": iou_score, "boundary_f1": boundary_f1}
+        assert photo_scores(x, y, classes) == {name: score(x, y, classes).mean() for name, score in each.items()}
 
 
 def test_a_known_value():
@@ -158,13 +173,36 @@ def test_scores_take_arrays_and_tensors_single_and_stacked(score):
     one = score(x[0], y[0])
     assert one.shape == (1,) and one[0] == score(x, y)[0]
     assert (score(torch.tensor(x), torch.tensor(y)) == score(x.astype(np.uint8), y.astype(np.uint8))).all()
-    assert (score(x == 1, y) == score(x, y)).all()
+    assert (score(x == 1, y) == score(x, y)).all() and (score(x * 1.0, y) == score(x, y)).all()
+    assert (score(x[:, ::-1], y[:, ::-1]) == score(np.ascontiguousarray(x[:, ::-1]), y[:, ::-1])).all()
 
 
 @pytest.mark.parametrize("score", [dice_score, iou_score, boundary_f1])
 def test_different_sizes_are_refused(score):
     with pytest.raises(ValueError, match=r"\(9, 7\) but target is \(9, 6\): score at the target's size"):
         score(FULL, FULL[:, :6])
+
+
+@pytest.mark.parametrize("score", [dice_score, iou_score, boundary_f1, photo_scores])
+@pytest.mark.parametrize(
+    "prediction, target, message",
+    [
+        (FULL * 255, FULL * 255, "prediction holds 255, but the classes are 0 to 1: is it a mask of 0 and 255?"),
+        (FULL, FULL * 2, "target holds 2, but the classes are 0 to 1"),
+        (FULL * -1, FULL, "prediction holds -1, but the classes are 0 to 1"),
+        (FULL * 0.7, FULL, "prediction holds fractions: are these probabilities?"),
+        (FULL * np.nan, FULL, "prediction holds fractions"),
+        (FULL * np.inf, FULL, "prediction holds inf"),
+        (FULL[None, None], FULL[None, None], r"masks are (1, 1, 9, 7): expected [H, W]"),
+        (FULL[0], FULL[0], "masks are (7,): expected [H, W]"),
+        (FULL[:0], FULL[:0], "masks are (0, 7): expected [H, W]"),
+    ],
+    ids=["255", "class 2", "negative", "probabilities", "nan", "inf", "4-D", "1-D", "no pixel"],
+)
+def test_what_is_no_class_map_is_refused(score, prediction, target, message):
+    with pytest.raises(ValueError) as error:
+        score(prediction, target)
+    assert str(error.value).startswith(message)
 
 
 def test_iou_follows_from_dice():
@@ -201,199 +239,3 @@ def test_the_reports_dice_counts_padding_as_background():
     target = torch.ones(1, 4, 4, dtype=torch.int64)
     target[:, :2] = IGNORE
     assert report_dice(logits, target) == pytest.approx(2 * (8 + 1) / (16 + 8 + 1))
-
-
-# --- Losses --------------------------------------------------------------------------------------------------------
-
-
-def made_up(channels, ignored=True, scale=2.0):
-    random = torch.Generator().manual_seed(channels)
-    logits = (torch.randn(3, channels, 6, 5, generator=random) * scale).requires_grad_()
-    target = torch.randint(0, max(2, channels), (3, 6, 5), generator=random)
-    if ignored:
-        target[torch.rand(target.shape, generator=random) < 0.3] = IGNORE
-    return logits, target
-
-
-@pytest.mark.parametrize("ignored", [False, True])
-def test_binary_cross_entropy_is_torchs_over_the_pixels_that_count(ignored):
-    logits, target = made_up(1, ignored)
-    valid = target != IGNORE
-    expected = F.binary_cross_entropy_with_logits(logits[:, 0][valid], target[valid].float())
-    torch.testing.assert_close(dice.cross_entropy(logits, target), expected)
-
-
-@pytest.mark.parametrize("ignored", [False, True])
-def test_cross_entropy_of_classes_is_torchs_over_the_pixels_that_count(ignored):
-    logits, target = made_up(4, ignored)
-    valid = target != IGNORE
-    expected = F.cross_entropy(logits.permute(0, 2, 3, 1)[valid], target[valid])
-    torch.testing.assert_close(dice.cross_entropy(logits, target), expected)
-
-
-def photo_by_photo(logits, target):
-    """Probabilities and truth, float64 [pixels that count], of every photo and class but background."""
-    for scores, wanted in zip(logits.detach().double(), target):
-        valid = wanted != IGNORE
-        probabilities = scores.sigmoid() if len(scores) == 1 else scores.softmax(0)[1:]
-        for c, p in enumerate(probabilities, 1):
-            yield p[valid], (wanted[valid] == c).double()
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_soft_dice_is_its_formula_photo_by_photo(channels):
-    logits, target = made_up(channels)
-    losses = [1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1) for p, y in photo_by_photo(logits, target)]
-    assert dice.soft_dice_loss(logits, target).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
-
-
-def test_soft_dice_agrees_with_smp_on_a_single_photo():
-    logits, target = made_up(1)
-    logits, target = logits[:1], target[:1]
-    # smp writes Dice as I / (mean area) and adds to that, so its 0.5 is our 1; it takes a batch as one picture.
-    reference = smp.losses.DiceLoss("binary", from_logits=True, smooth=0.5, ignore_index=IGNORE)
-    torch.testing.assert_close(dice.soft_dice_loss(logits, target), reference(logits, target.float()[:, None]))
-
-
-def test_the_sum_is_the_sum():
-    logits, target = made_up(1)
-    parts = dice.cross_entropy(logits, target) + dice.soft_dice_loss(logits, target)
-    torch.testing.assert_close(dice.bce_dice_loss(logits, target), parts)
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_tversky_is_its_formula_photo_by_photo(channels):
-    logits, target = made_up(channels)
-    losses = []
-    for p, y in photo_by_photo(logits, target):
-        both, invented, missed = (p * y).sum(), (p * (1 - y)).sum(), ((1 - p) * y).sum()
-        losses.append(1 - (both + 1) / (both + 0.3 * invented + 0.7 * missed + 1))
-    assert dice.tversky_loss(logits, target).item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-5)
-
-
-def test_tversky_agrees_with_smp_on_a_single_photo_and_with_soft_dice_at_one_half():
-    logits, target = made_up(1)
-    one = logits[:1], target[:1]
-    reference = smp.losses.TverskyLoss("binary", alpha=0.3, beta=0.7, smooth=1.0, ignore_index=IGNORE)
-    torch.testing.assert_close(dice.tversky_loss(*one), reference(one[0], one[1].float()[:, None]))
-    half = dice.tversky_loss(logits, target, invented=0.5, missed=0.5, smooth=0.5)
-    torch.testing.assert_close(half, dice.soft_dice_loss(logits, target))
-
-
-def test_tversky_would_rather_invent_than_miss():
-    target = torch.zeros(1, 10, 10, dtype=torch.int64)
-    target[:, 3:7] = 1
-    more, less = torch.full((1, 1, 10, 10), -20.0), torch.full((1, 1, 10, 10), -20.0)
-    more[:, :, 2:8] = less[:, :, 4:6] = 20.0  # one row too many, one row too few, at either end
-    assert dice.tversky_loss(more, target) < dice.tversky_loss(less, target)
-
-
-@pytest.mark.parametrize("ignored", [False, True])
-def test_focal_is_smps_for_one_channel(ignored):
-    logits, target = made_up(1, ignored)
-    reference = smp.losses.FocalLoss("binary", gamma=2.0, ignore_index=IGNORE)
-    torch.testing.assert_close(dice.focal_loss(logits, target), reference(logits, target))
-
-
-def test_focal_of_classes_by_its_formula():
-    logits, target = made_up(4)
-    losses = []
-    for scores, wanted in zip(logits.detach().permute(0, 2, 3, 1).flatten(0, 2), target.flatten()):
-        if wanted != IGNORE:
-            p = math.exp(scores[wanted]) / sum(math.exp(s) for s in scores)
-            losses.append((1 - p) ** 2 * -math.log(p))
-    assert dice.focal_loss(logits, target).item() == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-
-
-def slow_border_weights(target, strength=10.0, reach=2.0):
-    """Loops: the distance of every labelled pixel to the nearest pixel with a neighbour of another class."""
-    height, width = len(target), len(target[0])
-    edge = []
-    for i in range(height):
-        for j in range(width):
-            around = [(k, m) for k, m in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)) if k in range(height)]
-            seen = {target[k][m] for k, m in around if m in range(width)} - {IGNORE}
-            if target[i][j] != IGNORE and seen - {target[i][j]}:
-                edge.append((i, j))
-    weights = [[0.0] * width for _ in range(height)]
-    for i in range(height):
-        for j in range(width):
-            if target[i][j] != IGNORE:
-                d = min((math.dist((i, j), e) for e in edge), default=math.inf)
-                weights[i][j] = 1 + strength * math.exp(-(d**2) / (2 * reach**2))
-    return weights
-
-
-@pytest.mark.parametrize("classes, ignored", [(2, 0.0), (2, 0.3), (4, 0.3)])
-def test_border_weights_agree_with_loops(classes, ignored):
-    target = torch.tensor(random_masks(classes, ignored, size=(9, 8))[1])
-    expected = torch.tensor([slow_border_weights(one.tolist()) for one in target])
-    torch.testing.assert_close(dice.border_weights(target), expected)
-
-
-def test_border_weights_fall_from_eleven_to_one_and_padding_makes_no_border():
-    target = torch.zeros(1, 1, 40, dtype=torch.int64)
-    target[..., 20:] = 1
-    target[..., :5] = IGNORE
-    weights = dice.border_weights(target)[0, 0]
-    assert weights[19] == weights[20] == 11 and weights[21] == pytest.approx(1 + 10 * math.exp(-1 / 8))
-    assert (weights[:5] == 0).all() and weights[5] == pytest.approx(1) and weights[39] == pytest.approx(1)
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_border_cross_entropy_is_the_weighted_mean(channels):
-    logits, target = made_up(channels)
-    valid, weights = target != IGNORE, dice.border_weights(target).double()
-    scores = logits.detach().double()
-    if channels == 1:
-        each = F.binary_cross_entropy_with_logits(scores[:, 0][valid], target[valid].double(), reduction="none")
-    else:
-        each = F.cross_entropy(scores.permute(0, 2, 3, 1)[valid], target[valid], reduction="none")
-    expected = (each * weights[valid]).sum() / weights[valid].sum()
-    assert dice.border_cross_entropy(logits, target).item() == pytest.approx(expected.item(), rel=1e-5)
-
-
-@pytest.mark.parametrize("loss", dice.LOSSES)
-@pytest.mark.parametrize("channels", [1, 4])
-def test_gradients_are_finite_and_none_comes_from_ignored_pixels(loss, channels):
-    logits, target = made_up(channels)
-    dice.LOSSES[loss](logits, target).backward()
-    ignored = (target == IGNORE)[:, None].expand_as(logits)
-    assert logits.grad.isfinite().all()
-    assert (logits.grad[ignored] == 0).all() and (logits.grad[~ignored] != 0).any()
-
-
-@pytest.mark.parametrize("loss", dice.LOSSES)
-@pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("scale", [1e4, 1e30])
-def test_extreme_logits_do_not_overflow(loss, channels, scale):
-    logits, target = made_up(channels, scale=scale)
-    value = dice.LOSSES[loss](logits, target)
-    value.backward()
-    assert value.isfinite() and logits.grad.isfinite().all()
-
-
-@pytest.mark.parametrize("loss", dice.LOSSES)
-@pytest.mark.parametrize("channels", [1, 4])
-def test_a_batch_without_any_label_costs_nothing(loss, channels):
-    logits, target = made_up(channels)
-    value = dice.LOSSES[loss](logits, torch.full_like(target, IGNORE))
-    value.backward()
-    assert value.item() == 0 and (logits.grad == 0).all()
-
-
-@pytest.mark.parametrize("loss", dice.LOSSES)
-@pytest.mark.parametrize("channels", [1, 4])
-def test_the_right_answer_costs_least(loss, channels):
-    logits, target = made_up(channels)
-    right = torch.where(target == 1, 20.0, -20.0)[:, None]
-    if channels > 1:
-        right = torch.stack([torch.where(target == c, 20.0, -20.0) for c in range(channels)], 1)
-    assert dice.LOSSES[loss](right, target).item() < 0.001
-    assert dice.LOSSES[loss](-right, target).item() > dice.LOSSES[loss](logits, target).item() > 0.1
-
-
-def test_soft_dice_never_passes_one_and_is_zero_for_empty_on_empty():
-    nobody, empty = torch.full((1, 1, 4, 4), -1e4), torch.zeros(1, 4, 4, dtype=torch.int64)
-    assert dice.soft_dice_loss(nobody, empty).item() == 0
-    assert 0 < dice.soft_dice_loss(-nobody, empty).item() <= 1

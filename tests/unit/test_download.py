@@ -18,9 +18,10 @@ from dataclasses import replace
 import pytest
 
 from faceseg_utils import __main__ as commands
-from faceseg_utils import catalog, download
-from faceseg_utils.catalog import DATASETS, Source
-from faceseg_utils.download import BadArchive, DownloadError, Status, fetch, folder_digest, folder_files, status
+from faceseg_utils import paths
+from faceseg_utils.data import catalog, download
+from faceseg_utils.data.catalog import DATASETS, Source
+from faceseg_utils.data.download import BadArchive, DownloadError, Status, fetch, folder_digest, folder_files, status
 
 MEMBERS = DATASETS["picsart"].members
 
@@ -324,8 +325,8 @@ RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from faceseg_utils import download
-from faceseg_utils.catalog import DATASETS, Source
+from faceseg_utils.data import download
+from faceseg_utils.data.catalog import DATASETS, Source
 url, digest, target, where = sys.argv[1:]
 DATASETS["picsart"] = replace(DATASETS["picsart"], digest=digest)
 if where == "unpacking":  # halt after the third file, to be killed there
@@ -351,15 +352,21 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_starts_cle
     digest = DATASETS["picsart"].digest
     command = [sys.executable, "-c", RUN, source.url, digest, str(target), where]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    partial = target.parent / f".partial-picsart-{process.pid}"
     stop = time.monotonic() + 60
-    while not (size_of(partial) > 2**14 if where == "downloading" else (partial / "unpacked" / "test").is_dir()):
+    half = {
+        "downloading": lambda: size_of(target.parent) > 2**14,
+        "unpacking": lambda: any(target.parent.glob(".partial-*/unpacked/test")),
+    }[where]
+    while not half():
         assert process.poll() is None and time.monotonic() < stop, "the run ended before it could be killed"
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    process.stdout.close()
+    (partial,) = target.parent.iterdir()
     assert size_of(partial) > 0, "killed half way: something must lie in the partial folder"
     assert not target.exists() and status("picsart", target).state == Status.MISSING
+    make_old(partial)
 
     fetch("picsart", target, (server.offer("/a.zip", bucket(original)),))
     assert status("picsart", target).whole
@@ -370,11 +377,23 @@ def size_of(folder) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def test_the_partial_folder_of_a_running_process_stays(server, original, target):
-    other = target.parent / f".partial-picsart-{os.getppid()}"
-    other.mkdir(parents=True)
+def make_old(folder, seconds=download.STALE + 60):
+    for path in (folder, *folder.rglob("*")):
+        os.utime(path, (time.time() - seconds,) * 2)
+
+
+def test_a_download_that_may_still_be_running_stays(server, original, target):
+    """Also one of another machine on a shared disk, whose process id says nothing here."""
+    begun, growing = target.parent / ".partial-picsart-99999999", target.parent / ".partial-picsart-abc"
+    other = target.parent / ".partial-fasseg-abc"
+    for folder in (begun, growing, other):
+        folder.mkdir(parents=True)
+        (folder / "archive.zip").touch()
+    make_old(growing)
+    make_old(other)
+    os.utime(growing / "archive.zip")  # the folder is old, but something is still written into it
     fetch("picsart", target, (server.offer("/a.zip", bucket(original)),))
-    assert other.is_dir()
+    assert sorted(target.parent.iterdir()) == sorted([begun, growing, other, target])
 
 
 # --- The command ---------------------------------------------------------------------------------------------------
@@ -406,7 +425,7 @@ def test_the_command_fetches(server, original, tmp_path, monkeypatch, capsys):
 )
 def test_faults_are_one_line_on_stderr_and_exit_code_1(original, tmp_path, monkeypatch, capsys, name, message):
     monkeypatch.setenv("FACESEG_DATA_DIR", str(tmp_path / "all"))
-    monkeypatch.setattr(catalog, "course_root", lambda: tmp_path)
+    monkeypatch.setattr(paths, "course_root", lambda: tmp_path)
     dead = replace(DATASETS["picsart"], sources=(Source("http://127.0.0.1:9/a.zip"),))
     monkeypatch.setitem(DATASETS, "picsart", dead)
     assert commands.main(["data", name]) == 1

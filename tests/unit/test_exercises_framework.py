@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from faceseg_utils.exercises import Mistake, as_array, as_number, check, exercise, expect, framework, grade
+from faceseg_utils.exercises import (
+    CHECKS,
+    Mistake,
+    as_array,
+    as_number,
+    check,
+    exercise,
+    expect,
+    framework,
+    grade,
+    refuse,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +27,7 @@ def example(monkeypatch):
     monkeypatch.setattr(framework, "CHECKS", {})
 
     @exercise("dice_score")
-    def _(learner):
+    def check_dice_score(learner):
         one = np.ones((4, 4), dtype=np.uint8)
         score = as_number(learner(one, one))
         if score == 2:
@@ -27,11 +38,11 @@ def example(monkeypatch):
         return "1 for equal masks, 0 for masks that share nothing."
 
     @exercise("value")
-    def _(answer):
+    def check_value(answer):
         expect(answer == {"rows": 3}, "Count the rows again.")
 
     @exercise("block")
-    def _(learner):
+    def check_block(learner):
         expect(as_array(learner()(torch.ones(1, 2))).shape == (1, 2), "The shape should stay.")
 
 
@@ -141,10 +152,24 @@ def test_an_answer_without_source_is_checked():
 
 
 def test_unknown_name(capsys):
-    with pytest.raises(ValueError, match="did you mean 'dice_score'"):
+    with pytest.raises(ValueError, match="no exercise is called 'dice_scor'. Did you mean 'dice_score'"):
         grade("dice_scor", ...)
     check("dice_scor", ...)
-    assert "did you mean 'dice_score'" in capsys.readouterr().out
+    assert "Did you mean 'dice_score'?" in capsys.readouterr().out
+
+
+def test_every_check_is_named_after_its_exercise():
+    assert CHECKS and all(function.__name__ == f"check_{name}" for name, function in CHECKS.items())
+
+
+def test_refuse_names_the_mistake_that_gives_this_answer():
+    wrong = {"twice too large": 2.0, "a list": np.ones(3), "right by chance": 1.0}
+    refuse(1.0, wrong, right=1.0)
+    refuse(3.0, wrong, right=1.0)
+    with pytest.raises(Mistake, match="twice too large"):
+        refuse(2.0 + 1e-9, wrong, right=1.0)
+    with pytest.raises(Mistake, match="a list"):
+        refuse(np.ones(3), wrong, right=np.zeros(3))
 
 
 def test_two_modules_cannot_share_a_name():

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from experiments.losses import run
-from faceseg_utils import catalog, dice
+from faceseg_utils import losses
 from faceseg_utils.config import TrainConfig
+from faceseg_utils.data import catalog
 
 
 @pytest.fixture(params=sorted(path.stem for path in run.HERE.glob("*.csv")))
@@ -30,7 +31,7 @@ def test_every_loss_and_seed_scores_the_same_photos(record):
 
 def test_the_runs_differ_in_loss_and_seed_alone_and_can_be_made_again(record):
     name, _, runs = record
-    assert set(run.LOSSES) <= set(dice.LOSSES)
+    assert set(run.LOSSES) <= set(losses.LOSSES)
     for each in runs:
         TrainConfig(**each["config"])
         assert {**each["config"], "loss": "", "seed": 0} == {**runs[0]["config"], "loss": "", "seed": 0}

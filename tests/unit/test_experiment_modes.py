@@ -1,14 +1,16 @@
-"""The scores in eval and in train mode belong to the logged runs, and scoring in train mode teaches nothing."""
+"""The scores in eval and in train mode belong to the logged runs, and scoring in train mode changes no network."""
 
 import pandas as pd
 import pytest
 import torch
 
 from experiments import modes
-from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.experiment import ExperimentLog
-from faceseg_utils.model import build_model
-from faceseg_utils.transforms import Pipeline
+from faceseg_utils.config import TrainConfig
+from faceseg_utils.dice import report_dice
+from faceseg_utils.log.runs import ExperimentLog
+from faceseg_utils.model import Segmenter, build_model
+from faceseg_utils.network.saved import ModelConfig
+from faceseg_utils.transforms import letterbox, to_tensor
 
 
 def test_the_scores_in_eval_mode_are_those_of_the_log():
@@ -20,10 +22,29 @@ def test_the_scores_in_eval_mode_are_those_of_the_log():
         assert scores[list(modes.MODES)].stack().between(0, 1).all()
 
 
-def test_train_mode_looks_at_the_neighbours_and_learns_nothing(make_dataset):
+@pytest.fixture
+def scored(make_dataset):
+    """A network of random weights and five validation photos as the report would score them."""
     torch.manual_seed(0)
     network = build_model("resnet34").eval()
-    val = PortraitDataset(str(make_dataset("own", 50)), "val", "person", Pipeline((64, 64), padding=0))
+    config = TrainConfig(dataset=str(make_dataset("own", 50)), size=(64, 64), padding="ignore")
+    saved = ModelConfig("resnet34", ("background", "person"), config.size, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return network, modes.validation(config, Segmenter(network, saved))
+
+
+def test_the_padded_square_is_scored_whole(scored):
+    network, val = scored
+    scores = modes.report_scores(network, val, False, 8)
+    for (photo, mask), score in zip(val.with_transform(None), scores):
+        boxed = letterbox((64, 64), padding=0)(image=photo, mask=mask)
+        x, y = to_tensor(boxed["image"], *[(0.5, 0.5, 0.5)] * 2), torch.from_numpy(boxed["mask"])
+        assert y.shape == (64, 64) and set(y.unique().tolist()) == {0, 1}
+        with torch.no_grad():
+            assert score == pytest.approx(report_dice(network(x[None]), y[None]), abs=1e-6)
+
+
+def test_train_mode_depends_on_the_neighbours_and_changes_nothing(scored):
+    network, val = scored
     before = {name: value.clone() for name, value in network.state_dict().items()}
     scores = {mode: modes.report_scores(network, val, *how) for mode, how in modes.MODES.items()}
     assert {len(column) for column in scores.values()} == {len(val)} and len(val) == 5

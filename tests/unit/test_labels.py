@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from faceseg_utils import labels
+from faceseg_utils.analysis import labels
 from faceseg_utils.dice import boundary_f1, dice_score
 
 ROWS, COLUMNS = np.mgrid[:120, :100]
@@ -13,7 +13,7 @@ RING = DISC - (np.hypot(ROWS - 60, COLUMNS - 50) < 12).astype(np.uint8)
 
 
 def drawn(mask, every, jitter, seed=0):
-    return labels.drawn_by_hand(mask, every, jitter, np.random.default_rng(seed))
+    return labels.draw_by_hand(mask, every, jitter, np.random.default_rng(seed))
 
 
 NESTED = RING | (np.hypot(ROWS - 60, COLUMNS - 50) < 6).astype(np.uint8)  # a piece inside of the hole

@@ -1,12 +1,16 @@
-"""The peers' tables are complete, agree with each other, and what can be recomputed here comes out the same."""
+"""The peers' tables are complete, agree with each other, and come out the same where they can be recomputed here."""
+
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from experiments.peers import run as peers
-from faceseg_utils.catalog import course_root
-from faceseg_utils.dataset import PortraitDataset, every_tenth
+from faceseg_utils.data.layout import every_tenth
+from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.log.runs import SCORES
+from faceseg_utils.paths import course_root
 
 FOLDER = course_root() / "experiments" / "peers"
 SUMMARY = pd.read_csv(FOLDER / "peers.csv", keep_default_na=False).set_index("peer")
@@ -26,17 +30,17 @@ def test_scores_are_those_of_the_150_validation_photos(peer):
     scores = scores_of(peer)
     photos = every_tenth([str(number) for number in range(1, 1492)])  # the labelled PicsArt photos are 1 to 1491
     assert scores.index.is_unique and set(scores.index) == photos and len(photos) == 150
-    assert list(scores.columns) == list(peers.SCORES) and scores.stack().between(0, 1).all()
+    assert list(scores.columns) == SCORES and scores.stack().between(0, 1).all()
     assert np.allclose(scores["iou"], scores["dice"] / (2 - scores["dice"]), atol=1e-5)
 
 
 @pytest.mark.parametrize("peer", peers.PEERS)
 def test_the_summary_is_the_mean_of_the_photos(peer):
-    scores, said = scores_of(peer), SUMMARY.loc[peer]
-    for name in peers.SCORES:
-        assert said[name] == pytest.approx(scores[name].mean(), abs=1e-6)
-    assert said["photos"] == len(scores) and said["cpu"] and said["ms"] >= 0
-    assert bool(said["version"]) == (peer not in ("mean-mask", "all-person"))
+    scores, summary = scores_of(peer), SUMMARY.loc[peer]
+    for name in SCORES:
+        assert summary[name] == pytest.approx(scores[name].mean(), abs=1e-6)
+    assert summary["photos"] == len(scores) and summary["cpu"] and summary["ms"] >= 0
+    assert bool(summary["version"]) == (peer not in ("mean-mask", "all-person"))
 
 
 def test_nothing_but_text_is_kept():
@@ -45,11 +49,17 @@ def test_nothing_but_text_is_kept():
     }  # fmt: skip
 
 
-def test_score_knows_right_from_wrong(make_dataset):
+def test_right_masks_score_1_and_inverted_ones_0(make_dataset):
     val = PortraitDataset(make_dataset("own", 21), "val")
-    right = peers.score([val.read(i)[1] for i in range(len(val))], val)
-    assert (right == 1).all(axis=None) and list(right.index) == val.stems
-    assert (peers.score([1 - val.read(i)[1] for i in range(len(val))], val)["dice"] == 0).all()
+    right = peers.score([mask for _, mask in val], val)
+    assert (right == 1).all(axis=None) and list(right.index) == val.stems and list(right.columns) == SCORES
+    assert (peers.score([1 - mask for _, mask in val], val)["dice"] == 0).all()
+
+
+def test_a_peer_that_fails_is_named(make_dataset, tmp_path):
+    photos = [item.image for item in PortraitDataset(make_dataset("own"), "val").items]
+    with pytest.raises(RuntimeError, match="predict.py grabcut ended with exit code 1"):
+        peers.ask("grabcut", photos, tmp_path / "out.npz", sys.executable, tmp_path / "missing.npy")
 
 
 @pytest.mark.slow

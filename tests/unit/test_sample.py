@@ -75,12 +75,12 @@ def test_there_are_enough_and_they_are_small():
 
 def test_masks_have_the_size_of_the_image_and_known_classes():
     for row in rows():
-        image = Image.open(SAMPLE / "images" / f"{row['id']}.jpg")
-        mask = Image.open(SAMPLE / "masks" / f"{row['id']}.png")
-        assert (image.mode, image.size) == ("RGB", (240, 320)), row["id"]
-        assert (mask.mode, mask.size) == ("P", (240, 320)), row["id"]
+        with Image.open(SAMPLE / "images" / f"{row['id']}.jpg") as image:
+            assert (image.mode, image.size) == ("RGB", (240, 320)), row["id"]
+        with Image.open(SAMPLE / "masks" / f"{row['id']}.png") as mask:
+            assert (mask.mode, mask.size) == ("P", (240, 320)), row["id"]
+            assert mask.getpalette()[:39] == [value for colour in PALETTE for value in colour], row["id"]
         assert mask_of(row["id"]).max() < len(CLASSES), row["id"]
-        assert mask.getpalette()[:39] == [value for colour in PALETTE for value in colour], row["id"]
 
 
 def test_a_plausible_share_is_person():

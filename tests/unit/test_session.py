@@ -3,7 +3,8 @@
 import pytest
 
 import faceseg_utils
-from faceseg_utils import catalog, session
+from faceseg_utils import session
+from faceseg_utils.data import catalog
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from faceseg_utils import batches, guardrails, training
+from faceseg_utils import evaluation, training
+from faceseg_utils.engine import loader
+from faceseg_utils.probes import guardrails
 from faceseg_utils.model import Segmenter
-from faceseg_utils.training import PRESETS, TrainConfig, train
+from faceseg_utils.config import PRESETS, TrainConfig
+from faceseg_utils.training import train
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,14 +107,14 @@ def test_presets_of_the_report():
 
 
 def test_no_photo_is_in_two_parts(config):
-    train_data, monitor, val = (set(part.stems) for part in training.datasets(config))
+    train_data, monitor, val = (set(part.stems) for part in loader.datasets(config))
     assert len(train_data) + len(monitor) + len(val) == 20 and monitor
     assert not train_data & monitor and not train_data & val and not monitor & val
 
 
 def test_holdout_is_the_same_for_every_seed_and_limit(config):
-    _, monitor, _ = training.datasets(config)
-    few, other, _ = training.datasets(replace(config, seed=5, limit=4))
+    _, monitor, _ = loader.datasets(config)
+    few, other, _ = loader.datasets(replace(config, seed=5, limit=4))
     assert monitor.stems == other.stems and len(few) == 4
 
 
@@ -120,13 +123,13 @@ def test_photos_of_one_person_are_held_out_together(config, folder, tmp_path):
     people = [i // 4 for i in range(20)]
     table = pd.DataFrame({"id": [f"{i:02d}" for i in range(20)], "seed": people})
     table.to_csv(tmp_path / "own" / "portraits.csv", index=False)
-    train_data, monitor, _ = training.datasets(replace(config, dataset=str(tmp_path / "own"), holdout=0.3))
+    train_data, monitor, _ = loader.datasets(replace(config, dataset=str(tmp_path / "own"), holdout=0.3))
     learned, held = ({people[int(stem)] for stem in part.stems} for part in (train_data, monitor))
     assert held and not learned & held
 
 
 def test_without_holdout_validation_chooses(config):
-    train_data, monitor, val = training.datasets(replace(config, holdout=0.0))
+    train_data, monitor, val = loader.datasets(replace(config, holdout=0.0))
     assert monitor.stems == val.stems and len(train_data) == 18
 
 
@@ -134,7 +137,7 @@ def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp
     extra = make_dataset("own", 6, tmp_path / "extra")
     for file in sorted(extra.glob("*/*")):
         file.rename(file.with_stem(f"more{file.stem}"))
-    before, after = training.datasets(config), training.datasets(replace(config, extra=str(extra)))
+    before, after = loader.datasets(config), loader.datasets(replace(config, extra=str(extra)))
     assert sorted(after[0].stems) == sorted([*before[0].stems, *(f"more{i:02d}" for i in range(6))])
     assert [part.stems for part in after[1:]] == [part.stems for part in before[1:]]
     x, y = after[0][len(before[0])]
@@ -142,13 +145,13 @@ def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp
     (extra / "images" / "more00.jpg").rename(extra / "images" / f"{before[2].stems[0]}.jpg")
     (extra / "masks" / "more00.png").rename(extra / "masks" / f"{before[2].stems[0]}.png")
     with pytest.raises(ValueError, match=f"holds the photo '{before[2].stems[0]}', which has to judge"):
-        training.datasets(replace(config, extra=str(extra)))
+        loader.datasets(replace(config, extra=str(extra)))
 
 
 def test_padding_may_count_as_background(config):
     tall = replace(config, size=(96, 64))  # the photos do not fill it
     for padding, values in (("ignore", {0, 1, 255}), ("background", {0, 1})):
-        for part in training.datasets(replace(tall, padding=padding)):
+        for part in loader.datasets(replace(tall, padding=padding)):
             assert set(torch.cat([mask.flatten() for _, mask in part]).tolist()) == values
 
 
@@ -166,7 +169,7 @@ def test_weights_of_another_network_are_refused(finished, config, change):
 
 
 def test_only_training_photos_are_augmented(config):
-    train_data, monitor, val = training.datasets(config)
+    train_data, monitor, val = loader.datasets(config)
     for part, moves in ((train_data, True), (monitor, False), (val, False)):
         first = part[0][0]
         part.epoch = 1
@@ -194,8 +197,8 @@ def test_run_folder(finished, config):
 
 
 def test_saved_model_gives_the_reported_scores(finished, config):
-    _, _, val = training.datasets(config)
-    scores = training.evaluate(Segmenter.load(finished.folder / "model"), val, batch_size=1)
+    _, _, val = loader.datasets(config)
+    scores = evaluation.evaluate(Segmenter.load(finished.folder / "model"), val, batch_size=1)
     assert np.allclose(scores["dice"], finished.val_scores["dice"])
 
 
@@ -216,9 +219,9 @@ def test_seed_decides_weights_order_and_augmentation(config):
     a, b, c = (training.new_segmenter(x, ("background", "person")) for x in (first, first, other))
     states = [segmenter.network.state_dict() for segmenter in (a, b, c)]
     assert same(*states[:2]) and not same(*states[1:])
-    orders = [batches.epoch_order(50, x.seed, 0) for x in (first, first, other)]
+    orders = [loader.epoch_order(50, x.seed, 0) for x in (first, first, other)]
     assert orders[0] == orders[1] != orders[2] and sorted(orders[0]) == list(range(50))
-    photos = [training.datasets(x)[0][0][0] for x in (first, first, other)]
+    photos = [loader.datasets(x)[0][0][0] for x in (first, first, other)]
     assert torch.equal(*photos[:2]) and not torch.equal(*photos[1:])
 
 
@@ -246,18 +249,18 @@ def test_one_cycle_of_any_length(config, steps):
 
 
 def test_evaluation_leaves_the_network_as_it_was(finished, config):
-    _, _, val = training.datasets(config)
+    _, _, val = loader.datasets(config)
     segmenter = finished.segmenter
     before = {key: value.clone() for key, value in segmenter.network.state_dict().items()}
     segmenter.network.train()
-    first = training.evaluate(segmenter, val)
+    first = evaluation.evaluate(segmenter, val)
     assert same(before, segmenter.network.state_dict())
-    pd.testing.assert_frame_equal(first, training.evaluate(segmenter, val))
+    pd.testing.assert_frame_equal(first, evaluation.evaluate(segmenter, val))
 
 
 def test_evaluation_is_at_native_resolution(finished, config):
-    _, _, val = training.datasets(config)
-    scores = training.evaluate(finished.segmenter, val)
+    _, _, val = loader.datasets(config)
+    scores = evaluation.evaluate(finished.segmenter, val)
     for i, stem in enumerate(val.stems):
         photo, mask = val.read(i)
         prediction = finished.segmenter.classify(photo)
@@ -267,9 +270,9 @@ def test_evaluation_is_at_native_resolution(finished, config):
 
 
 def test_nothing_to_evaluate(finished, config):
-    _, _, val = training.datasets(config)
+    _, _, val = loader.datasets(config)
     with pytest.raises(ValueError, match="no photos to evaluate"):
-        training.evaluate(finished.segmenter, val.subset([]))
+        evaluation.evaluate(finished.segmenter, val.subset([]))
 
 
 # --- Guard rails ------------------------------------------------------------------------------------------------------
@@ -289,14 +292,14 @@ def test_overfit_one_batch(config):
 
 def test_overfit_one_batch_shows_masks_that_do_not_belong(config, monkeypatch):
     """Masks of noise cannot be learnt in a few steps: the guard rail must not look green then."""
-    read = batches.PortraitDataset.read
+    read = loader.PortraitDataset.read
     noise = np.random.default_rng(0)
 
     def wrong(self, index):
         photo, mask = read(self, index)
         return photo, noise.integers(0, 2, mask.shape, dtype=np.uint8)
 
-    monkeypatch.setattr(batches.PortraitDataset, "read", wrong)
+    monkeypatch.setattr(loader.PortraitDataset, "read", wrong)
     assert guardrails.overfit_one_batch(config, steps=8, device="cpu")["dice"].max() < 0.9
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from faceseg_utils import batches, device, training
-from faceseg_utils.batches import Batches
+from faceseg_utils import training
+from faceseg_utils.engine import device
+from faceseg_utils.engine.loader import cuts
 from faceseg_utils.config import TrainConfig
 from faceseg_utils.training import train
 

@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 import torch
 
-from faceseg_utils import catalog, model, training
+from faceseg_utils import model, paths, training
+from faceseg_utils.data import catalog
 from faceseg_utils.config import TrainConfig
 from faceseg_utils.model import build_model
 from faceseg_utils.training import train
@@ -24,7 +25,7 @@ from faceseg_utils.training import train
 SCRIPT = """
 import json, sys, torch
 from accelerate import notebook_launcher
-from faceseg_utils import model, training
+from faceseg_utils import model, paths, training
 from faceseg_utils.config import TrainConfig
 from tests.unit.conftest import without_batch_statistics
 
@@ -54,7 +55,7 @@ def config(portraits):
 def two_processes(folder, how, *configs):
     """Train each configuration in two processes, one run after the other: into folder/MODEL."""
     (folder / "script.py").write_text(SCRIPT)
-    root = str(catalog.course_root())
+    root = str(paths.course_root())
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root, "TQDM_DISABLE": "1"}
     command = [sys.executable, *(TORCHRUN if how == "torchrun" else []), str(folder / "script.py"), how, str(folder)]
     command += [json.dumps([asdict(config) for config in configs])]

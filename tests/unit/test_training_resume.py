@@ -14,7 +14,9 @@ import pandas as pd
 import pytest
 import torch
 
-from faceseg_utils import catalog, checkpoint, training
+from faceseg_utils import config, model, paths, training
+from faceseg_utils.data import catalog
+from faceseg_utils.engine import checkpoint
 from faceseg_utils.config import TrainConfig
 from faceseg_utils.training import train
 
@@ -56,7 +58,8 @@ KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-from faceseg_utils import config, model, training
+from faceseg_utils import config, model, paths, training
+from faceseg_utils.engine import checkpoint
 from faceseg_utils.__main__ import main
 
 torch.set_num_threads(1)
@@ -109,7 +112,7 @@ print(json.dumps({"runs": attempt + 1, "epochs": found, "interrupted": interrupt
 def test_ten_kills_at_random_moments_and_ctrl_c_change_nothing(config, tmp_path):
     """kill -9, which no program can prepare for, again and again; then Ctrl-C, which ends with its own exit code."""
     config = replace(config, epochs=12)
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(catalog.course_root()), "TQDM_DISABLE": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(paths.course_root()), "TQDM_DISABLE": "1"}
     command = [sys.executable, "-c", KILLER, json.dumps(asdict(config)), str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -183,14 +186,14 @@ def test_disk_that_is_full(finished, config, tmp_path, room, file):
 
 
 def test_full_disk_keeps_the_last_whole_file(tmp_path, monkeypatch):
-    checkpoint.write_whole(tmp_path / "file", "old")
+    paths.write_whole(tmp_path / "file", "old")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint.os, "fsync", full)
     with pytest.raises(OSError, match=r"file: could not be written \(No space left on device\); free some space"):
-        checkpoint.write_whole(tmp_path / "file", "new")
+        paths.write_whole(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
 
 

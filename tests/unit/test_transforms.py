@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from faceseg_utils.catalog import IGNORE
-from faceseg_utils.transforms import AUGMENTATIONS, Pipeline, augmentations, letterbox_size, to_tensor, unpad
+from faceseg_utils.config import AUGMENTATIONS
+from faceseg_utils.data.catalog import IGNORE
+from faceseg_utils.transforms import Pipeline, augmentations, letterbox, letterbox_size, to_tensor, unpad
 
 NATIVES = [(320, 240), (240, 320), (64, 64), (100, 37), (37, 100), (480, 640), (33, 500)]
 SIZES = [(64, 64), (128, 96), (96, 128)]
@@ -31,6 +32,27 @@ def test_the_letterbox_keeps_the_shape_and_touches_the_box(native, size):
     assert 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
     assert abs(top - (size[0] - height - top)) <= 1 and abs(left - (size[1] - width - left)) <= 1  # centred
     assert abs(height - native[0] * width / native[1]) <= max(0.5, 0.5 * native[0] / native[1]) + 1e-9
+
+
+def test_letterbox_size_is_where_the_letterbox_puts_a_photo_of_any_size():
+    random = np.random.default_rng(1)
+    for _ in range(300):
+        native, size = random.integers(1, 900, 2).tolist(), (32 * random.integers(1, 14, 2)).tolist()
+        mask = letterbox(size)(image=np.zeros((*native, 3), np.uint8), mask=np.zeros(native, np.uint8))["mask"]
+        top, left, height, width = letterbox_size(native, size)
+        expected = np.full(size, IGNORE)
+        expected[top : top + height, left : left + width] = 0
+        assert (mask == expected).all(), (native, size)
+
+
+@pytest.mark.parametrize("native", NATIVES)
+def test_what_is_letterboxed_stays_as_it_is(native):
+    """A dataset keeps the letterboxed photo; what is made of it is the same as from the file."""
+    pipeline = Pipeline((128, 96), augment="portrait")
+    photo, mask = smooth(native), disk(native)
+    kept = pipeline.fit(photo, mask)
+    assert all((a == b).all() for a, b in zip(pipeline.fit(*kept), kept))
+    assert all(torch.equal(a, b) for a, b in zip(pipeline(*kept, 3), pipeline(photo, mask, 3)))
 
 
 @pytest.mark.parametrize("native", NATIVES)
@@ -84,7 +106,7 @@ def test_masks_get_no_new_classes(augment):
 def test_a_size_that_does_not_fit_comes_with_one_that_does(size, fits):
     with pytest.raises(ValueError) as error:
         Pipeline(size)
-    assert str(error.value) == f"size {size} is not divisible by 32: take {fits}; the letterbox pads to it"
+    assert str(error.value) == f"size {size} is not divisible by 32: take {fits}, the letterbox pads to it"
     Pipeline(fits)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceseg_utils import widgets
-from faceseg_utils.catalog import FACE, PALETTES, PERSON
+from faceseg_utils.data.catalog import FACE, PALETTES, PERSON
 
 RNG = np.random.default_rng(0)
 PHOTO = RNG.integers(0, 256, (24, 16, 3), dtype=np.uint8)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from faceseg_utils.widgets import Gallery, chosen, groups
-from faceseg_utils.widgets import gallery as gallery_module
+from faceseg_utils.widgets import Gallery, select_rows
+from faceseg_utils.widgets.gallery import as_text, is_slice, thumbnail
 
 RNG = np.random.default_rng(0)
 N = 30
@@ -34,40 +34,56 @@ def gallery(table):
     return Gallery(PHOTOS, TRUTHS, PROBABILITIES, table)
 
 
-def test_chosen_sorts_and_keeps_the_order_of_equals(table):
-    assert chosen(table, "dice").tolist() == list(range(N))[::-1]
-    assert chosen(table, "dice", ascending=False).tolist() == list(range(N))
-    assert chosen(table, "holes").tolist() == [*range(0, N, 2), *range(1, N, 2)]
-    assert chosen(table, "holes", ascending=False).tolist() == [*range(1, N, 2), *range(0, N, 2)]
+def test_rows_are_sorted_and_equals_keep_their_order(table):
+    assert select_rows(table, "dice").tolist() == list(range(N))[::-1]
+    assert select_rows(table, "dice", ascending=False).tolist() == list(range(N))
+    assert select_rows(table, "holes").tolist() == [*range(0, N, 2), *range(1, N, 2)]
+    assert select_rows(table, "holes", ascending=False).tolist() == [*range(1, N, 2), *range(0, N, 2)]
 
 
-def test_chosen_filters(table):
-    rows = chosen(table, "dice", filter_column="pose", filter_value="side")
+def test_rows_are_filtered(table):
+    rows = select_rows(table, "dice", filter_column="pose", filter_value="side")
     assert rows.tolist() == list(range(1, N, 3))[::-1]
-    assert chosen(table, "dice", filter_column="pose").tolist() == chosen(table, "dice").tolist()
+    assert select_rows(table, "dice", filter_column="pose").tolist() == select_rows(table, "dice").tolist()
 
 
 def test_missing_scores_come_last_both_ways(table):
     table.iloc[4, 0] = np.nan
-    assert chosen(table, "dice")[-1] == chosen(table, "dice", ascending=False)[-1] == 4
+    assert select_rows(table, "dice")[-1] == select_rows(table, "dice", ascending=False)[-1] == 4
 
 
 def test_unknown_column_is_named_with_those_there_are(table):
     with pytest.raises(ValueError, match="no column 'hair': the table has dice, holes, pose"):
-        chosen(table, "dice", filter_column="hair", filter_value="brown")
+        select_rows(table, "dice", filter_column="hair", filter_value="brown")
 
 
-def test_groups_cut_numbers_into_thirds_and_keep_names():
-    parts = groups(pd.Series(np.arange(30) / 100))
-    assert parts.value_counts().tolist() == [10, 10, 10]
-    assert parts.iloc[0] != parts.iloc[-1] and " to " in parts.iloc[0]
-    assert groups(pd.Series(["a", "b"])).tolist() == ["a", "b"]
-    assert groups(pd.Series([0.0, 1.0, np.nan])).tolist() == ["0", "1", "unknown"]
-    assert groups(pd.Series([*np.arange(9.0) / 7, np.nan])).iloc[-1] == "unknown"
+def test_a_slice_has_few_values():
+    words, numbers = [f"wall {k}" for k in range(25)] * 2, list(range(25)) * 2
+    assert is_slice(pd.Series(words[:20])) and not is_slice(pd.Series(words[:21]))
+    assert is_slice(pd.Series(numbers[:6])) and not is_slice(pd.Series(numbers[:7]))
+    assert not is_slice(pd.Series(["same"] * 9)) and is_slice(pd.Series([1.0, np.nan]))
+    values = {"a": "a", 3: "3", 0.0: "0", 0.12345: "0.123", 30.4: "30", np.nan: "unknown"}
+    assert [as_text(value) for value in values] == list(values.values())
+
+
+def test_thirteen_backgrounds_can_be_chosen_and_seeds_cannot(table):
+    """Seen by a newcomer: the notebook says "and then a single background", and the list did not have them."""
+    table["background"], table["seed"] = [f"wall {k % 13}" for k in range(N)], range(N)
+    gallery = Gallery(PHOTOS, TRUTHS, PROBABILITIES, table)
+    assert gallery.filter_column.options == ("all photos", "holes", "pose", "background")
+    gallery.filter_column.value, gallery.filter_value.value = "background", "wall 3"
+    assert sorted(gallery.rows) == [3, 16, 29]
+
+
+def test_no_option_is_none(gallery):
+    """JupyterLab shows the option None as an empty box."""
+    for control in (gallery.sort_by, gallery.filter_column, gallery.filter_value, gallery.layer):
+        assert control.value is not None and control.index is not None
+    assert (gallery.filter_column.value, gallery.filter_value.value) == ("all photos", "any")
 
 
 def test_thumbnail_is_a_small_jpeg_of_the_same_shape():
-    image = Image.open(io.BytesIO(gallery_module.thumbnail(np.zeros((320, 240, 3), np.uint8))))
+    image = Image.open(io.BytesIO(thumbnail(np.zeros((320, 240, 3), np.uint8))))
     assert (image.format, image.size) == ("JPEG", (90, 120))
 
 
@@ -76,11 +92,11 @@ def cards(gallery):
 
 
 def test_only_one_page_of_cards_is_made(gallery):
-    assert cards(gallery) == chosen(gallery.table, "dice")[:12].tolist()
+    assert cards(gallery) == select_rows(gallery.table, "dice")[:12].tolist()
     assert gallery.count.value == "1 to 12 of 30 photos" and gallery.before.disabled
     gallery.after.click()
     gallery.after.click()
-    assert cards(gallery) == chosen(gallery.table, "dice")[24:].tolist()
+    assert cards(gallery) == select_rows(gallery.table, "dice")[24:].tolist()
     assert gallery.count.value == "25 to 30 of 30 photos" and gallery.after.disabled
 
 
@@ -89,10 +105,10 @@ def test_controls_sort_filter_and_go_back_to_the_first_page(gallery):
     gallery.ascending.value = False
     assert cards(gallery) == list(range(12))
     gallery.filter_column.value = "pose"
-    assert [value for _, value in gallery.filter_value.options] == [None, "back", "front", "side"]
+    assert gallery.filter_value.options == ("any", "back", "front", "side")
     gallery.filter_value.value = "back"
     assert cards(gallery) == list(range(2, N, 3)) == gallery.rows.tolist()
-    gallery.filter_column.value = None
+    gallery.filter_column.value = "all photos"
     assert len(gallery.rows) == N and len(cards(gallery)) == 12
 
 
@@ -109,7 +125,7 @@ def test_a_click_opens_the_overlay_of_that_photo(gallery):
     assert gallery.overlay is None
     gallery.grid.opened = 7
     assert (gallery.overlay.pixels("photo") == PHOTOS[7]).all()
-    assert "p07" in gallery.overlay.description
+    assert "p07" in gallery.overlay.description and gallery.overlay.reveal  # the page scrolls to it
     gallery.grid.opened = 8
     assert (gallery.overlay.pixels("photo") == PHOTOS[8]).all() and len(gallery.place.children) == 1
 

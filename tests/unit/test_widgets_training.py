@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faceseg_utils.catalog import FACE, PALETTES, PERSON
+from faceseg_utils.data.catalog import FACE, PALETTES, PERSON
 from faceseg_utils.widgets import TrainingView, progress_figure
 from faceseg_utils.widgets import training as view_module
 
@@ -45,7 +45,7 @@ def test_spread_keeps_first_and_last():
     assert view_module.spread(list(range(20))) == [0, 5, 10, 14, 19]
 
 
-def test_figure_shows_curves_and_a_column_an_epoch():
+def test_figure_shows_curves_and_one_column_per_epoch():
     snapshots = {e: [Guess(0.3 * e).predict(p) for p in PHOTOS] for e in range(3)}
     figure = progress_figure(history(3), PHOTOS, MASKS, snapshots, PALETTES[PERSON])
     curves, pictures = figure.axes[:2], figure.axes[2:]

@@ -1,4 +1,4 @@
-"""A reader's own photo: every kind of file is read upright as RGB or refused in one line, and the widget lives on."""
+"""A reader's own photo: whatever is sent, it is segmented or refused in one line, and the next one can be tried."""
 
 import io
 import zlib
@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceseg_utils.catalog import FACE
-from faceseg_utils.widgets import TryYourPhoto, read_upload
+from faceseg_utils.data.catalog import FACE
+from faceseg_utils.deploy.files import cut_out
+from faceseg_utils.widgets import TryYourPhoto
 from faceseg_utils.widgets import upload as upload_module
 
 RNG = np.random.default_rng(0)
@@ -21,69 +22,27 @@ def encoded(image, kind="PNG", **options):
     return buffer.getvalue()
 
 
-def test_plain_photo_comes_back_as_it_is():
-    assert (read_upload("a.png", encoded(PHOTO)) == PHOTO).all()
-
-
-def test_camera_orientation_is_respected():
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    assert (read_upload("a.png", encoded(PHOTO, exif=exif)) == np.rot90(PHOTO, k=-1)).all()
-
-
-def test_transparent_parts_become_white():
-    alpha = np.zeros((40, 30, 1), np.uint8)
-    alpha[:20] = 255
-    read = read_upload("a.png", encoded(np.concatenate([PHOTO, alpha], axis=2)))
-    assert (read[:20] == PHOTO[:20]).all() and (read[20:] == 255).all()
-
-
-def test_sixteen_bits_are_cut_to_eight():
-    grey = PHOTO[..., 0].astype(np.uint16) * 256 + 7
-    assert (read_upload("a.png", encoded(grey)) == PHOTO[..., :1]).all()
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "CMYK", "YCbCr"])
-def test_other_modes_become_rgb(mode):
-    grey = Image.fromarray(np.full((40, 30, 3), 255, np.uint8)).convert(mode)
-    read = read_upload("a", encoded(grey, "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"))
-    assert read.dtype == np.uint8 and read.shape == (40, 30, 3) and read.min() > 250
-
-
-@pytest.mark.parametrize("kind, mode", [("JPEG", "RGB"), ("PNG", "L"), ("PNG", "I;16")])
-def test_fifty_megapixels_are_scaled_down(kind, mode):
-    size = (7072, 7072)
-    photo = Image.new(mode, size, 0 if mode == "RGB" else 128 if mode == "L" else 128 * 256)
-    read = read_upload("a", encoded(photo, kind))
-    assert 0.95 * upload_module.WORK < read.shape[0] * read.shape[1] <= upload_module.WORK
-    assert abs(int(read[9, 9, 0]) - (0 if mode == "RGB" else 128)) <= 1
-
-
-def bomb():
-    """A PNG whose head promises 20,000 x 20,000 pixels and holds none."""
+def pixels_promised(width, height):
+    """A PNG whose head promises so many pixels and which has 1,200."""
     content = bytearray(encoded(PHOTO))
-    content[16:24] = (20_000).to_bytes(4, "big") * 2
+    content[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
     return bytes(content)
 
 
+# Every kind of file, good and bad: test_images.py, since the reader is the same.
 BAD = {
     "empty.jpg": (b"", "the file is empty"),
     "notes.txt": (b"Dear diary, this is no photo.", "no image that can be read; choose a JPEG"),
     "cut.png": (encoded(PHOTO)[:600], "cut off or damaged"),
-    "cut.jpg": (encoded(np.tile(PHOTO, (9, 9, 1)), "JPEG")[:900], "cut off or damaged"),
-    "phone.heic": (b"\x00\x00\x00\x18ftypheic" + bytes(64), "HEIC photo.*export it as JPEG"),
-    "poster.png": (encoded(Image.new("1", (10_001, 10_000))), "10001 x 10000 is 100 megapixels; scale"),
-    "bomb.png": (bomb(), "megapixels"),
+    "phone.heic": (b"\x00\x00\x00\x18ftypheic" + bytes(64), "is it HEIC or AVIF"),
+    "eps.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n", "no image that can be read"),
+    "scan.jpg": (encoded(PHOTO, "TIFF"), "no image that can be read"),
+    "poster.png": (encoded(Image.new("1", (10_001, 10_000))), "too many pixels; scale it down"),
+    "thread.png": (pixels_promised(1, 100_000_000), "too many pixels; scale it down"),
+    "bomb.png": (pixels_promised(20_000, 20_000), "too many pixels; scale it down"),
+    "two\nlines.jpg": (b"x", "no image that can be read"),
 }
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_files_get_one_line_with_the_remedy(name):
-    content, message = BAD[name]
-    with pytest.raises(ValueError, match=f"{name}: .*{message}") as caught:
-        read_upload(name, content)
-    assert "\n" not in str(caught.value)
 
 
 def test_checkers_show_where_the_picture_is_transparent():
@@ -102,49 +61,105 @@ class Threshold:
         return photo[..., 0] / np.float32(255)
 
 
-def send(widget, name, content, part=1000):
+def parts_of(name, content, part=1000):
     """The messages that the page sends for a file."""
     pieces = [content[k : k + part] for k in range(0, max(1, len(content)), part)]
-    for k, piece in enumerate(pieces):
-        message = {"name": name, "part": k, "last": len(pieces) - 1}
-        widget.input._handle_custom_msg(message, [memoryview(piece)])
+    return [({"name": name, "part": k, "last": len(pieces) - 1}, [memoryview(p)]) for k, p in enumerate(pieces)]
+
+
+def send(widget, *parts):
+    for message, buffers in parts:
+        widget.input._handle_custom_msg(message, buffers)
 
 
 def test_a_photo_in_parts_gives_prediction_and_cut_out():
     widget = TryYourPhoto(Threshold())
-    send(widget, "me.png", encoded(PHOTO))
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
     assert not widget.input.failed and "me.png, shown at 30 x 40 pixels" in widget.input.message
     overlay, download = widget.place.children
     assert overlay.layers == ["photo", "prediction"] and (overlay.pixels("photo") == PHOTO).all()
     saved = np.asarray(Image.open(io.BytesIO(download.png)))
     assert download.name == "me_cutout.png"
-    assert (saved[..., :3] == PHOTO).all() and (saved[..., 3] == PHOTO[..., 0]).all()
+    assert (saved == np.asarray(cut_out(PHOTO, PHOTO[..., 0] / np.float32(255)))).all()
+
+
+def test_a_large_photo_is_scaled_down():
+    widget = TryYourPhoto(Threshold())
+    widget.take("large.jpg", encoded(Image.new("RGB", (7072, 7072)), "JPEG"))
+    height, width, _ = widget.photo.shape
+    assert not widget.input.failed and 0.95 * upload_module.WORK < height * width <= upload_module.WORK
+
+
+def test_a_photo_is_read_as_one_sees_it():
+    widget = TryYourPhoto(Threshold())
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    widget.take("turned.png", encoded(PHOTO, exif=exif))
+    assert (widget.photo == np.rot90(PHOTO, -1)).all()
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_is_named_and_the_next_one_works(name):
     widget = TryYourPhoto(Threshold())
-    send(widget, name, BAD[name][0])
-    assert widget.input.failed and widget.input.message.startswith(name) and not widget.place.children
-    send(widget, "me.png", encoded(PHOTO))
+    content, part = BAD[name]
+    send(widget, *parts_of(name, content, 2**22))
+    assert widget.input.failed and not widget.place.children
+    assert widget.input.message.startswith(repr(name)[1:-1] + ": ") and part in widget.input.message
+    assert widget.input.message.isprintable() and len(widget.input.message) < 200
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
     assert not widget.input.failed and len(widget.place.children) == 2
 
 
-def test_a_network_that_fails_is_reported_too():
+def test_the_last_good_photo_stays():
+    widget = TryYourPhoto(Threshold())
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
+    send(widget, *parts_of("notes.txt", b"no photo"))
+    assert widget.input.failed and (widget.photo == PHOTO).all() and widget.picture.size == (30, 40)
+
+
+FAILURES = [(RuntimeError("out of GPU memory\nand a long trace"), "out of GPU memory"), (MemoryError(), "MemoryError")]
+
+
+@pytest.mark.parametrize("error, message", FAILURES)
+def test_a_network_that_fails_is_reported_too(error, message):
     class Full(Threshold):
         def predict(self, photo):
-            raise RuntimeError("out of GPU memory\nand a long trace")
+            raise error
 
     widget = TryYourPhoto(Full())
-    send(widget, "me.png", encoded(PHOTO))
-    assert widget.input.failed and widget.input.message == "out of GPU memory"
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
+    assert widget.input.failed and widget.input.message == message and widget.photo is None
 
 
 def test_an_upload_that_was_broken_off_leaves_nothing_behind():
     widget = TryYourPhoto(Threshold())
-    widget.input._handle_custom_msg({"name": "a.png", "part": 0, "last": 5}, [memoryview(b"half of a file")])
-    send(widget, "me.png", encoded(PHOTO))
+    send(widget, ({"name": "a.png", "part": 0, "last": 5}, [memoryview(b"half of a file")]))
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
     assert not widget.input.failed
+
+
+# Five parts of one file and five of another, and orders in which no whole file arrives.
+A, B = parts_of("a.png", encoded(PHOTO), 800), parts_of("b.png", encoded(PHOTO[::-1]), 800)
+LARGER = parts_of("a.png", encoded(np.vstack([PHOTO, PHOTO // 2])), 800)
+LOST = {
+    "the first part is lost": A[1:],
+    "a part in the middle is lost": [*A[:2], *A[3:]],
+    "a part comes twice": [*A[:2], *A[1:]],
+    "two parts change places": [A[0], A[2], A[1], *A[3:]],
+    "parts of two files interleave": [part for pair in zip(A, B) for part in pair],
+    "a file goes on as another one": [*A[:2], *B[2:]],
+    "a larger file of the same name goes on": [*A[:2], *LARGER[2:]],
+}
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_parts_that_are_lost_or_mixed_up_never_become_a_photo(fault):
+    widget = TryYourPhoto(Threshold())
+    send(widget, *LOST[fault])
+    assert widget.input.failed and widget.photo is None
+    assert widget.input.message.endswith("png: a part of the file was lost on the way; send the file again")
+    send(widget, *A)
+    assert not widget.input.failed and (widget.photo == PHOTO).all()
 
 
 def test_static_figure_shows_photo_prediction_and_cut_out():
@@ -160,5 +175,5 @@ def test_many_classes():
             return np.moveaxis(RNG.dirichlet(np.ones(6), photo.shape[:2]), 2, 0)
 
     widget = TryYourPhoto(Six())
-    send(widget, "me.png", encoded(PHOTO))
-    assert np.allclose(np.asarray(widget.picture)[..., 3] / 255, 1 - widget.probabilities[0], atol=0.01)
+    send(widget, *parts_of("me.png", encoded(PHOTO)))
+    assert (np.asarray(widget.picture) == np.asarray(cut_out(PHOTO, 1 - widget.probabilities[0]))).all()

@@ -1,0 +1,285 @@
+"""Where is a model wrong? Scores of each photo, errors by distance to the border, blur, looks of errors, slices.
+
+All functions are pure. Shapes: masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count;
+probabilities are float [H, W], that of "person". Photos are uint8 [H, W, 3].
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import ndimage
+
+from faceseg_utils import dice
+from faceseg_utils.data.catalog import IGNORE
+from faceseg_utils.statistics import bootstrap_mean
+
+RIGHT, MISSED, INVENTED, OTHER_CLASS = range(4)
+EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel, corners included
+
+
+def person_probability(probabilities: np.ndarray) -> np.ndarray:
+    """Probability of "anything but background" [H, W] from what `Segmenter.predict` gives ([H, W] or [K, H, W])."""
+    return probabilities if probabilities.ndim == 2 else 1 - probabilities[0]
+
+
+# --- One photo --------------------------------------------------------------------------------------------------------
+
+
+def error_kinds(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """What happened at each pixel, uint8 [H, W]: 0 right (or not counted), 1 missed, 2 invented, 3 another class.
+
+    Raises ValueError when the sizes differ.
+    """
+    prediction, target = np.asarray(prediction), np.asarray(target)
+    if prediction.shape != target.shape:
+        raise ValueError(f"prediction is {prediction.shape} but target is {target.shape}: compare at the target's size")
+    kinds = np.zeros(target.shape, np.uint8)
+    kinds[(prediction != target) & (prediction > 0) & (target > 0)] = OTHER_CLASS
+    kinds[(prediction == 0) & (target > 0)] = MISSED
+    kinds[(prediction > 0) & (target == 0)] = INVENTED
+    kinds[target == IGNORE] = RIGHT
+    return kinds
+
+
+def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The connected pieces of a mask: labels int [H, W] (0: none, 1: the largest) and areas in pixels [N], falling."""
+    labels, count = ndimage.label(np.asarray(mask, bool), EIGHT)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-areas, kind="stable")
+    renamed = np.zeros(count + 1, int)
+    renamed[order + 1] = np.arange(1, count + 1)
+    return renamed[labels], areas[order]
+
+
+def holes(mask: np.ndarray) -> int:
+    """How many pieces of background the mask encloses: they touch neither the frame nor the outside."""
+    mask = np.asarray(mask, bool)
+    return int(ndimage.label(ndimage.binary_fill_holes(mask) & ~mask)[1])
+
+
+def image_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """All scores of one photo, person against background.
+
+    dice, iou, boundary_f1 (2 px); false_positives and false_negatives in pixels, and as shares of the pixels that
+    count; person_share of the target; components and holes of the prediction.
+    """
+    valid = np.asarray(target) != IGNORE
+    predicted = (np.asarray(prediction) > 0).astype(np.uint8)
+    wanted = np.where(valid, np.asarray(target) > 0, IGNORE).astype(np.uint8)
+    kinds = error_kinds(predicted, wanted)
+    invented, missed = int((kinds == INVENTED).sum()), int((kinds == MISSED).sum())
+    counted = max(1, int(valid.sum()))
+    return {
+        **dice.photo_scores(predicted, wanted),
+        "false_positives": invented,
+        "false_negatives": missed,
+        "false_positive_share": invented / counted,
+        "false_negative_share": missed / counted,
+        "person_share": float((wanted == 1).sum() / counted),
+        "components": len(components(predicted)[1]),
+        "holes": holes(predicted),
+    }
+
+
+def score_table(
+    predictions: Iterable[np.ndarray],
+    targets: Iterable[np.ndarray],
+    stems: Sequence[str],
+    metadata: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """One row per photo: `image_scores`, then the columns of `metadata` (indexed by stem) where there is any."""
+    rows = [image_scores(p, t) for p, t in zip(predictions, targets, strict=True)]
+    table = pd.DataFrame(rows, index=pd.Index(stems, name="id"))
+    return table if metadata is None else table.join(metadata[[c for c in metadata if c not in table]])
+
+
+# --- Where the errors lie ---------------------------------------------------------------------------------------------
+
+
+def distance_to_border(target: np.ndarray) -> np.ndarray:
+    """How many pixels from the true border, float [H, W]: 1 for the pixels on either side of it, then 2, ...
+
+    Infinite where the mask has no border; the frame of the picture is not a border. Pixels of 255 count as background.
+    """
+    person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
+    if person.all() or not person.any():
+        return np.full(person.shape, np.inf)
+    return np.where(person, ndimage.distance_transform_edt(person), ndimage.distance_transform_edt(~person))
+
+
+def band_errors(prediction: np.ndarray, target: np.ndarray, edges: Sequence[float] = (2, 5, 10)) -> pd.DataFrame:
+    """Pixels, missed and invented, one row per band of distance to the true border: up to 2 px, to 5, to 10, beyond.
+
+    Counts, so that the tables of many photos can be added up; `band_shares` makes shares of the sum.
+    """
+    kinds, distance = error_kinds(prediction, target), distance_to_border(target)
+    limits = [0, *edges, np.inf]
+    names = [f"{a:g} to {b:g} px" if a else f"up to {b:g} px" for a, b in zip(limits[:-1], limits[1:-1])]
+    names.append(f"beyond {limits[-2]:g} px")
+    rows = []
+    for near, far in zip(limits[:-1], limits[1:], strict=True):
+        band = (distance > near) & (distance <= far) & (target != IGNORE)
+        rows.append([int(band.sum()), *(int((kinds[band] == kind).sum()) for kind in (MISSED, INVENTED))])
+    return pd.DataFrame(rows, columns=["pixels", "missed", "invented"], index=pd.Index(names, name="distance"))
+
+
+def band_shares(counts: pd.DataFrame) -> pd.DataFrame:
+    """Shares from the counts of `band_errors`: of all pixels, of all errors, and the error rate inside each band."""
+    wrong = counts["missed"] + counts["invented"]
+    return pd.DataFrame(
+        {
+            "share_of_pixels": counts["pixels"] / counts["pixels"].sum(),
+            "share_of_errors": wrong / max(1, wrong.sum()),
+            "error_rate": wrong / counts["pixels"].clip(lower=1),
+        }
+    )
+
+
+def outline_length(prediction: np.ndarray, target: np.ndarray) -> float:
+    """How long the predicted border is, as a multiple of the true one (in border pixels): a ragged border is long."""
+    target = np.asarray(target)
+    lengths = [dice.boundary(mask).sum() for mask in (np.asarray(prediction) > 0, (target > 0) & (target != IGNORE))]
+    return float(lengths[0] / max(1, lengths[1]))
+
+
+def border_profiles(
+    probability: np.ndarray, mask: np.ndarray, reach: float = 16, step: float = 0.25, every: int = 3
+) -> tuple[np.ndarray, np.ndarray]:
+    """The probability along short lines across the border of `mask`, from inside (negative) to outside.
+
+    Lines stand on every third pixel of the inner border, at right angles to it (the slope of the distance, smoothed
+    over 2 px). Returns offsets [S] in pixels (0 = between the last person pixel and the first of background) and
+    probabilities [N, S], linear between pixels, NaN outside of the picture.
+    """
+    inside = np.asarray(mask, bool)
+    offsets = np.arange(-reach, reach + step / 2, step)
+    rows, columns = (axis[::every] for axis in np.nonzero(dice.boundary(inside)))
+    if not len(rows) or inside.all():
+        return offsets, np.empty((0, len(offsets)))
+    signed = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
+    slope = np.stack(np.gradient(ndimage.gaussian_filter(signed, 2)))[:, rows, columns]  # [2, N], points outwards
+    slope /= np.maximum(np.linalg.norm(slope, axis=0), 1e-9)
+    start = np.stack([rows, columns]) + slope / 2  # half a pixel from the last person pixel's centre
+    points = start[..., None] + slope[..., None] * offsets  # [2, N, S]
+    probability = np.asarray(probability, np.float64)
+    return offsets, ndimage.map_coordinates(probability, points, order=1, mode="constant", cval=np.nan)
+
+
+def border_widths(
+    probability: np.ndarray, mask: np.ndarray, high: float = 0.9, low: float = 0.1, reach: float = 16
+) -> np.ndarray:
+    """Pixels over which the probability falls from .9 to .1 across the border of `mask`, one value per line: float [N].
+
+    Take `mask = probability > 0.5` to measure blur and not misplacement; the lines are those of `border_profiles`,
+    the widths those of `profile_widths`.
+    """
+    return profile_widths(*border_profiles(probability, mask, reach), high, low)
+
+
+def profile_widths(offsets: np.ndarray, values: np.ndarray, high: float = 0.9, low: float = 0.1) -> np.ndarray:
+    """Pixels over which each profile [N, S] falls from `high` to `low`, counted from its middle both ways: float [N].
+
+    Infinite where it does not fall that far within its reach on either side; a line that leaves the picture first is
+    dropped. A 0/1 mask itself gives 0.8: one step between two pixels, drawn as a straight line (a little more where
+    the border is slanted).
+    """
+    middle = len(offsets) // 2
+    outwards = _first_crossing(values[:, middle:] <= low, values[:, middle:], low)
+    inwards = _first_crossing(values[:, middle::-1] >= high, values[:, middle::-1], high)
+    widths = (outwards + inwards) * (offsets[1] - offsets[0])
+    return widths[np.isfinite(widths) | ~np.isnan(values).any(axis=1)]
+
+
+def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np.ndarray:
+    """Samples until `values` [N, S] reach `level` for the first time, linear between samples; infinite if never."""
+    first = reached.argmax(axis=1)
+    rows = np.arange(len(values))
+    before, after = values[rows, np.maximum(first - 1, 0)], values[rows, first]
+    part = np.divide(level - before, after - before, out=np.ones(len(values)), where=after != before)
+    return np.where(reached.any(axis=1), np.where(first > 0, first - 1 + part, 0.0), np.inf)
+
+
+# --- What the errors look like ----------------------------------------------------------------------------------------
+
+
+def skin_like(photo: np.ndarray) -> np.ndarray:
+    """Pixels of a colour that skin may have, bool [H, W]: 77 <= Cb <= 127 and 133 <= Cr <= 173.
+
+    Cb and Cr are those of JPEG (ITU-R BT.601, 0 to 255); lightness plays no part. The box is that of Chai and Ngan
+    (1999, IEEE Trans. Circuits and Systems for Video Technology 9(4)). Wood, sand and brick lie in it, too: it
+    measures a colour, not skin.
+    """
+    red, green, blue = (np.asarray(photo, np.float32)[..., c] for c in range(3))
+    cb = 128 - 0.168736 * red - 0.331264 * green + 0.5 * blue
+    cr = 128 + 0.5 * red - 0.418688 * green - 0.081312 * blue
+    return (cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)
+
+
+def background_errors(
+    photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, distance: float = 10
+) -> dict[str, int]:
+    """Background more than `distance` px from the person: how many pixels, how many of them invented, by colour.
+
+    Counts: skin_pixels and skin_invented where the colour is `skin_like`, other_pixels and other_invented elsewhere.
+    """
+    far = (np.asarray(target) == 0) & (distance_to_border(target) > distance)
+    invented, skin = far & (np.asarray(prediction) > 0), skin_like(photo)
+    return {
+        "skin_pixels": int((far & skin).sum()),
+        "skin_invented": int((invented & skin).sum()),
+        "other_pixels": int((far & ~skin).sum()),
+        "other_invented": int((invented & ~skin).sum()),
+    }
+
+
+def islands(prediction: np.ndarray, target: np.ndarray, least: int = 20) -> pd.DataFrame:
+    """Pieces of the prediction that touch no pixel of the true person, of `least` pixels or more, largest first.
+
+    Columns: area in pixels, row and column of the centre, distance of the nearest pixel to the true border.
+    """
+    labels, areas = components(np.asarray(prediction) > 0)
+    person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
+    touched, distance = set(np.unique(labels[person])), distance_to_border(target)
+    rows = []
+    for label, area in enumerate(areas, start=1):
+        if area >= least and label not in touched:
+            piece = labels == label
+            row, column = (float(axis.mean()) for axis in np.nonzero(piece))
+            rows.append((int(area), row, column, float(distance[piece].min())))
+    return pd.DataFrame(rows, columns=["area", "row", "column", "distance"])
+
+
+# --- Many photos ------------------------------------------------------------------------------------------------------
+
+
+def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:
+    """`score` of each person: the mean over the person's photos, where the column `seed` says who is who.
+
+    Photos of one person resemble each other, so an interval has to draw people, not photos. Without the column, each
+    photo counts as a person of its own.
+    """
+    return table.groupby("seed")[score].mean() if "seed" in table else table[score]
+
+
+def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, least: int = 2) -> pd.DataFrame:
+    """Mean `score` with a 95 % interval for each value of column `by`: n, mean, low, high, in the order of the values.
+
+    The interval draws people (`by_person`), n counts them. A column of numbers with more than 6 values is cut into
+    `groups` parts of equal count. Slices of fewer than `least` people are left out. Raises ValueError, with the
+    columns there are, for one that is not.
+    """
+    if by not in table:
+        raise ValueError(f"no column '{by}': the table has {', '.join(map(str, table.columns))}")
+    column = table[by]
+    if pd.api.types.is_numeric_dtype(column) and column.nunique() > 6:
+        lowest = column.min()  # qcut lowers its first edge a little, to hold the smallest value
+        cut = pd.qcut(column, groups, precision=2, duplicates="drop")
+        column = cut.map(lambda x: f"{max(x.left, lowest):.2f} to {x.right:.2f}")
+    rows = {}
+    for value, part in table.groupby(column, observed=True, sort=True):
+        people = by_person(part, score)
+        if len(people) >= least:
+            name = f"{value:.3g}" if isinstance(value, float) else str(value)
+            rows[name] = (len(people), *bootstrap_mean(people))
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["n", "mean", "low", "high"]).rename_axis(by)

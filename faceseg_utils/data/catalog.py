@@ -1,0 +1,207 @@
+"""What each dataset is and where it lies: class names, palette, folders, sources, licence, digest.
+
+Plain data: `layout` lists the files of a split, `images` reads them, `download` fetches them.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from faceseg_utils import paths
+
+IGNORE = 255  # mask value of pixels that count neither in a loss nor in a score (padding, unlabelled)
+
+PERSON = ("background", "person")
+FACE = ("background", "skin", "hair", "nose", "mouth", "eyes")  # the six classes of FASSEG
+PARTS = (
+    "background", "skin", "nose", "eyes", "brows", "ears", "lips", "mouth",
+    "hair", "facial hair", "glasses", "headwear", "clothes",
+)  # fmt: skip
+
+# One colour per class, [R, G, B]. Neighbours on a face differ in lightness too, so that they stay apart in grey.
+PALETTES = {
+    PERSON: ((24, 26, 37), (240, 160, 48)),
+    FACE: ((24, 26, 37), (246, 193, 151), (112, 66, 35), (232, 140, 96), (225, 29, 88), (64, 132, 244)),
+    PARTS: (
+        (24, 26, 37), (246, 193, 151), (232, 140, 96), (64, 132, 244), (46, 160, 90), (255, 145, 0), (225, 29, 88),
+        (255, 255, 255), (112, 66, 35), (128, 128, 20), (30, 210, 200), (240, 210, 60), (150, 95, 220),
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class View:
+    """One way to name the pixels of a dataset: `lookup[stored class] = class in this view`."""
+
+    classes: tuple[str, ...]
+    lookup: tuple[int, ...]
+
+    @property
+    def palette(self) -> tuple[tuple[int, int, int], ...]:
+        return PALETTES[self.classes]
+
+
+@dataclass(frozen=True)
+class Source:
+    """One public place of a dataset: an archive and the folder inside it that becomes the dataset's root."""
+
+    url: str
+    root: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """A dataset of the course.
+
+    `encoding` says how a mask file spells its classes: "binary" (0 and 255), "index" (pixel value = class) or
+    "colour" (RGB, nearest colour of `colours`). `splits` maps a split to its folders of images and masks
+    (None: no masks); `digest` is the SHA-256 over all file names and contents (`download.folder_digest`).
+    """
+
+    name: str
+    title: str
+    encoding: str
+    views: dict[str, View]
+    splits: dict[str, tuple[str, str | None]]
+    colours: tuple[tuple[int, int, int], ...] = ()
+    sources: tuple[Source, ...] = ()
+    members: tuple[str, ...] = ()  # folders whose files, without sub-folders, a download holds and a digest covers
+    digest: str = ""
+    licence: str = ""
+    citation: str = ""
+
+    @property
+    def default_view(self) -> str:
+        return next(iter(self.views))
+
+
+def _person_view(stored: tuple[str, ...]) -> View:
+    return View(PERSON, tuple(int(name != "background") for name in stored))
+
+
+_PARTS_TO_FACE = {
+    "skin": "skin", "nose": "nose", "eyes": "eyes", "brows": "hair", "ears": "skin", "lips": "mouth",
+    "mouth": "mouth", "hair": "hair", "facial hair": "hair",
+}  # fmt: skip  # FASSEG has no glasses, headwear or clothes: background there
+
+DATASETS = {
+    info.name: info
+    for info in (
+        DatasetInfo(
+            name="sample",
+            title="Rendered portraits that come with the course",
+            encoding="index",
+            views={
+                "person": _person_view(PARTS),
+                "face": View(FACE, tuple(FACE.index(_PARTS_TO_FACE.get(c, "background")) for c in PARTS)),
+                "parts": View(PARTS, tuple(range(len(PARTS)))),
+            },
+            splits={"train": ("images", "masks"), "val": ("images", "masks")},
+            members=(".", "images", "masks"),
+            digest="c840a0460cd9223cc26fea26eb2a6957ef2be3eec319b3a63b3fb14f2be814d8",
+            licence="CC0 1.0",
+            citation="Rendered for this course from MakeHuman assets (CC0); data/render holds the generator.",
+        ),
+        DatasetInfo(
+            name="picsart",
+            title="PicsArt AI Hackathon portraits",
+            encoding="binary",
+            views={"person": View(PERSON, (0, 1))},
+            splits={"train": ("train", "train_mask"), "val": ("train", "train_mask"), "test": ("test", None)},
+            sources=(
+                Source("https://s3.eu-central-1.amazonaws.com/datasouls/public/picsart_hack_online_data.zip"),
+                Source(
+                    "https://github.com/manaleks/picsart-contest/archive/"
+                    "bcff7852acaea9647168338c651cced904bf5ac8.zip",
+                    root="picsart-contest-bcff7852acaea9647168338c651cced904bf5ac8/data",
+                ),
+            ),
+            members=("train", "train_mask", "test"),
+            digest="82e76a2db277e519d6f999a5b95efa15aadf3eedd51f7189967500dda83ba300",
+            licence="none stated: research and teaching use, no redistribution",
+            citation="PicsArt AI Hackathon (2018), github.com/datasouls/picsart-online.",
+        ),
+        DatasetInfo(
+            name="fasseg",
+            title="FASSEG frontal02: faces with six classes",
+            encoding="colour",
+            views={"face": View(FACE, tuple(range(len(FACE)))), "person": _person_view(FACE)},
+            splits={
+                "train": ("V2/Train_RGB", "V2/Train_Labels"),
+                "val": ("V2/Test_RGB", "V2/Test_Labels"),
+            },
+            colours=((255, 0, 0), (255, 255, 0), (127, 0, 0), (0, 255, 255), (0, 255, 0), (0, 0, 255)),
+            sources=(
+                Source(
+                    "https://github.com/massimomauro/FASSEG-repository/archive/"
+                    "7817f332b68decc858c9e741f8c0b366b9e0289c.zip",
+                    root="FASSEG-repository-7817f332b68decc858c9e741f8c0b366b9e0289c",
+                ),
+            ),
+            members=("V2/Train_RGB", "V2/Train_Labels", "V2/Test_RGB", "V2/Test_Labels"),
+            digest="996579a43963f35ab033d6c018c08b17694fe0aef670d9b5698535249207857a",
+            licence="none stated: cite the papers",
+            citation="Khan, Mauro, Leonardi, ICIP 2015; Khan, Mauro, Migliorati, Leonardi, ICME 2017.",
+        ),
+    )
+}
+
+
+def own_folder(path: Path) -> DatasetInfo:
+    """The description of a reader's own folder: `images/` and `masks/` (0 and 255), or the report's layout."""
+    splits = {"train": ("images", "masks"), "val": ("images", "masks")}
+    if (path / "train" / "images").is_dir():
+        splits = {"train": ("train/images", "train/masks"), "val": ("train/images", "train/masks")}
+        if (path / "test" / "images").is_dir():
+            splits["test"] = ("test/images", None)
+    views = {"person": View(PERSON, (0, 1))}
+    return DatasetInfo(name=path.name, title=f"own folder {path}", encoding="binary", views=views, splits=splits)
+
+
+def location(name: str) -> Path:
+    """Where dataset `name` is looked for. The sample comes with the course, whatever `FACESEG_DATA_DIR` says."""
+    if name == "sample":
+        return paths.course_root() / "data" / "sample"
+    return paths.data_root() / name
+
+
+def find(name_or_path: str | Path) -> tuple[DatasetInfo, Path]:
+    """The description and the folder of a dataset, by name or by the path of one's own folder.
+
+    Raises
+    ------
+    ValueError
+        No such name, and no such folder (with the nearest name as a suggestion).
+    FileNotFoundError
+        The name is known but the dataset is not on this machine (with the command that fetches it).
+    """
+    name = str(name_or_path)
+    if name in DATASETS:
+        info, root = DATASETS[name], location(name)
+        if not root.is_dir():
+            raise FileNotFoundError(_how_to_get(name, root))
+        if name == "picsart" and (root / "train" / "images").is_dir():  # the layout of the report
+            return replace(info, splits=own_folder(root).splits), root
+        return info, root
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return own_folder(folder), folder
+    hint = paths.did_you_mean(name, DATASETS)
+    raise ValueError(f"unknown dataset '{name}': neither one of {', '.join(DATASETS)} nor a folder.{hint}")
+
+
+def _how_to_get(name: str, root: Path) -> str:
+    if DATASETS[name].sources:
+        return (
+            f"dataset '{name}' is not at {root}: run `python -m faceseg_utils data {name}`, "
+            f"or set FACESEG_DATA_DIR to the folder that holds {name}/"
+        )
+    return f"dataset '{name}' is not at {root}: it comes with the course, so check out the repository again"
+
+
+def default_dataset() -> str:
+    """The dataset that the notebooks use: `FACESEG_DATASET`, else the sample, else the PicsArt photos."""
+    chosen = os.environ.get("FACESEG_DATASET")
+    if chosen:
+        return chosen
+    return "sample" if (location("sample") / "portraits.csv").is_file() else "picsart"

@@ -1,0 +1,147 @@
+"""The files of a split: which photos belong to it, and which mask belongs to which photo."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faceseg_utils.data import images
+from faceseg_utils.data.catalog import IGNORE, DatasetInfo, View
+
+
+def every_tenth(stems: list[str]) -> set[str]:
+    """The validation stems of the report: sorted as strings, every tenth (so "10" comes before "2")."""
+    return set(sorted(stems)[::10])
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """One photo on disk and all that is needed to read it; `mask` is None where there is no label."""
+
+    stem: str
+    image: Path
+    mask: Path | None
+    info: DatasetInfo
+    view: View
+
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
+        """Photo uint8 [H, W, 3] and mask uint8 [H, W] with the classes of the view; all 255 where there is no label.
+
+        Raises ImageError, MaskError or SizeError, each naming the file.
+        """
+        photo = images.read_image(self.image, largest=None)
+        if self.mask is None:
+            return photo, np.full(photo.shape[:2], IGNORE, np.uint8)
+        lookup = np.full(256, IGNORE, np.uint8)
+        lookup[: len(self.view.lookup)] = self.view.lookup
+        mask = lookup[images.read_mask(self.mask, self.info)]
+        if mask.shape != photo.shape[:2]:
+            remedy = "export both at the same size, or let `python -m faceseg_utils data FOLDER --fix-sizes` resize it"
+            if lies_across(mask.shape, photo.shape):
+                remedy = "one of them lies on its side: turn it"
+            raise images.SizeError(
+                f"{self.mask}: mask is {mask.shape[0]} x {mask.shape[1]} but its photo {self.image.name} is "
+                f"{photo.shape[0]} x {photo.shape[1]} (height x width); {remedy}"
+            )
+        return photo, mask
+
+
+def lies_across(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Is one of two (height, width) upright and the other not? Then no resizing makes a mask fit its photo."""
+    return (one[0] - one[1]) * (other[0] - other[1]) < 0
+
+
+def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[Item]:
+    """The photos of a split, sorted by stem as strings; "all" joins every split that has masks.
+
+    Raises ValueError for a split that is not there, a photo without mask or a mask without photo.
+    """
+    if split == "all":
+        return _all_items(info, root, view)
+    if split not in info.splits:
+        raise ValueError(f"dataset '{info.name}' has no split '{split}': it has {', '.join(info.splits)}, all")
+    photo_folder, mask_folder = info.splits[split]
+    photos = _files(root / photo_folder)
+    if not photos:
+        raise ValueError(f"{root / photo_folder}: no images here; expected files like NAME.jpg")
+    if mask_folder is None:
+        return [Item(stem, photos[stem], None, info, view) for stem in sorted(photos)]
+    masks = _files(root / mask_folder)
+    for stem in sorted(photos.keys() ^ masks.keys()):
+        here, there = (photos, mask_folder) if stem in photos else (masks, photo_folder)
+        what = "mask" if stem in photos else "photo"
+        raise ValueError(f"{here[stem]}: no {what} of this name in {root / there}; add {stem}.* there or remove it")
+    chosen = _stems_of_split(info, root, split, list(photos))
+    if not chosen:
+        raise ValueError(
+            f"{root / photo_folder}: none of the {len(photos)} photos is in the split '{split}'; add photos, or take "
+            "the split 'all'"
+        )
+    return [Item(stem, photos[stem], masks[stem], info, view) for stem in sorted(chosen)]
+
+
+def _all_items(info: DatasetInfo, root: Path, view: View) -> list[Item]:
+    labelled = {name: folders for name, folders in info.splits.items() if folders[1]}
+    if len(set(labelled.values())) == 1:  # one folder that is split by name or table: take it whole
+        return list_items(replace(info, splits={"train": labelled["train"]}), root, "train", view)
+    return [
+        replace(item, stem=f"{split}-{item.stem}")  # two folders may hold the same names
+        for split in labelled
+        for item in list_items(info, root, split, view)
+    ]
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """Photos or masks by stem. Hidden files (such as the ._NAME.jpg that macOS leaves) and notes do not count.
+
+    Raises ValueError for what looks like a photo but cannot be read: it would be left out without a word.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; see data/README.md for the layout of each dataset")
+    found = {}
+    for path in sorted(folder.iterdir()):
+        name, kind = images.shown(path), path.suffix.lower()
+        if path.name.startswith(".") or kind not in images.SUFFIXES | images.OTHER_SUFFIXES:
+            continue
+        if kind not in images.SUFFIXES:
+            raise ValueError(f"{name}: {kind} files are not read; convert it to JPEG or PNG, or move it away")
+        if not path.is_file():
+            raise ValueError(f"{name}: {images.not_a_file(path)}; remove it or fetch it again")
+        if any("\ud800" <= letter <= "\udfff" for letter in path.name):  # bytes that are no UTF-8: no table can hold it
+            raise ValueError(f"{name}: its name is not valid text (UTF-8); rename the file")
+        if path.stem in found:
+            raise ValueError(f"{path}: {found[path.stem].name} has the same name without suffix; rename or remove one")
+        found[path.stem] = path
+    return found
+
+
+def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: list[str]) -> set[str]:
+    if info.splits.get("train") != info.splits.get("val"):  # each split has folders of its own
+        return set(stems)
+    table = metadata(root)
+    if "split" in table:  # the sample has its own split, and so may a reader's folder
+        if set(table.index) != set(stems):
+            stray = sorted(set(table.index) ^ set(stems))[0]
+            raise ValueError(f"{root / 'portraits.csv'}: '{stray}' is not both here and in images/; fetch both again")
+        return set(table.index[table["split"] == split])
+    validation = every_tenth(stems)
+    return validation if split == "val" else set(stems) - validation
+
+
+def metadata(root: Path) -> pd.DataFrame:
+    """`portraits.csv` beside the images, one row per photo, indexed by stem; empty where a dataset has none.
+
+    Raises ValueError naming the file when it is no such table.
+    """
+    file = root / "portraits.csv"
+    if not file.is_file():
+        return pd.DataFrame()
+    try:
+        table = pd.read_csv(file, dtype={"id": str, "pair": str}, keep_default_na=False)
+    except (ValueError, OSError) as error:  # pandas raises subclasses of ValueError, also for bytes that are no UTF-8
+        reason = " ".join(str(error).split())[:80]
+        raise ValueError(f"{file}: cannot be read as a table ({reason}); mend it or remove it") from None
+    if "id" not in table or not table["id"].is_unique:
+        raise ValueError(f"{file}: needs a column 'id' that names each photo once, by its file name without suffix")
+    return table.set_index("id")

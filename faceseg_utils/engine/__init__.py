@@ -1,0 +1,1 @@
+"""What surrounds the training loop: device, batches, checkpoints, failures, several processes."""

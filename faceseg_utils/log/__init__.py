@@ -1,0 +1,1 @@
+"""Run folders read back. What maintainers do with them (check, publish, tables) lives in experiments/."""

