@@ -80,6 +80,11 @@ def _check_origin(run: Run) -> list[str]:
             found, stated = run.metrics[name].drop_duplicates().tolist(), summary[name]
             if found != (stated if isinstance(stated, list) else [stated]):
                 problems.append(f"{name}: metrics.csv has {', '.join(map(str, found))}, summary.json {stated}")
+    chooser = "held-out part of train" if run.settings["holdout"] else "validation"
+    if summary["chosen_on"] != chooser:
+        problems.append(f"summary.json: best epoch chosen on '{summary['chosen_on']}', config.json says {chooser}")
+    if not summary["photos"]["train"] > 0:
+        problems.append(f"summary.json: trained on {summary['photos']['train']} photos")
     revisions = summary["revision"] if isinstance(summary["revision"], list) else [summary["revision"]]
     if not {"", "unknown", None}.isdisjoint(revisions) or not revisions or not summary["device"]:
         problems.append("summary.json does not say which revision or device the run comes from")

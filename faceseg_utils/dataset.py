@@ -24,8 +24,8 @@ class PortraitDataset:
     transform : a `transforms.Pipeline`; None leaves arrays.
     seed : base of the seeds that `transform` gets; with `epoch` and the index it fixes every random choice.
 
-    Photos are decoded once and kept, with a transform at the size that it fits them to. What is kept takes at most a
-    quarter of the memory that was free when the dataset was made; photos beyond that are decoded anew each time.
+    Photos are decoded once and kept, with a transform at the size that it fits them to. What all datasets together
+    keep takes at most a quarter of the free memory; photos beyond that are decoded anew each time.
     `a + b` has the photos of both, `subset(numbers)` some of them.
     """
 

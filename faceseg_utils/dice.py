@@ -25,7 +25,7 @@ def _class_maps(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarra
         if counted.size and (counted.min() < 0 or counted.max() >= classes):
             stray = counted.min() if counted.min() < 0 else counted.max()
             raise ValueError(f"{name} holds {stray:g}, but the classes are 0 to {classes - 1}: is it a mask of 0 and 255?")
-    return (mask.reshape(-1, *mask.shape[-2:]).astype(np.int64) for mask in (prediction, target))
+    return (mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8) for mask in (prediction, target))
 
 
 def _counts(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def _counts(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarray, n
     tables = []
     for x, y in zip(*_class_maps(prediction, target, classes)):
         valid = y != IGNORE
-        pairs = np.bincount(x[valid] * classes + y[valid], minlength=classes**2)
+        pairs = np.bincount(x[valid].astype(np.int32) * classes + y[valid], minlength=classes**2)
         tables.append(pairs.reshape(classes, classes))  # rows: predicted class, columns: true class
     table = np.array(tables).reshape(-1, classes, classes)
     return np.diagonal(table, axis1=1, axis2=2)[:, 1:], table.sum(2)[:, 1:], table.sum(1)[:, 1:]

@@ -38,11 +38,11 @@ def new_segmenter(config: TrainConfig, classes: tuple[str, ...]) -> Segmenter:
     seed_everything(config.seed)
     if config.weights:
         saved = Segmenter.load(config.weights)
-        if replace(saved.config, size=wanted.size) != wanted:
+        if replace(saved.config, size=wanted.size, options={}) != wanted:
             raise ValueError(
                 f"weights='{config.weights}' belong to {saved.config}, the configuration asks for {wanted}"
             )
-        return Segmenter(saved.network, wanted)
+        return Segmenter(saved.network, replace(saved.config, size=wanted.size))
     return Segmenter(build_model(config.model, wanted.channels, config.pretrained), wanted)
 
 

@@ -10,13 +10,12 @@ import glob
 import hashlib
 import os
 import shutil
-import stat
 import tempfile
 import time
 import zipfile
 import zlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pooch
 import requests
@@ -79,15 +78,6 @@ class Status:
     DAMAGED = "present, NOT whole"
     OTHER_LAYOUT = "present, other layout, not verified"
 
-    @property
-    def present(self) -> bool:
-        return self.state != self.MISSING
-
-    @property
-    def whole(self) -> bool:
-        """Are all names and contents those of the catalog's digest?"""
-        return self.state == self.WHOLE
-
     def __str__(self) -> str:
         hint = ""
         if self.state == self.MISSING and catalog.DATASETS[self.name].sources:
@@ -124,29 +114,19 @@ def _describe(name: str) -> catalog.DatasetInfo:
 def fetch(name: str, root: str | Path | None = None, sources: tuple[catalog.Source, ...] | None = None) -> Path:
     """Bring dataset `name`, whole, to `root` and return its folder. Does nothing when it is there already.
 
-    Parameters
-    ----------
-    root : the dataset's own folder; None takes the place where the catalog looks for it.
-    sources : tried in this order until one gives the whole dataset; None takes those of the catalog.
+    `root` is the dataset's own folder (None: where the catalog looks for it); the `sources` (None: the catalog's) are
+    tried in their order until one gives the whole dataset.
 
-    Raises
-    ------
-    ValueError
-        Unknown name (with the nearest one), or a dataset that has no source.
-    FileExistsError
-        Something else is at `root`: it is never overwritten.
-    OSError
-        The folder cannot be written or the disk is full.
-    DownloadError
-        No source gave the whole dataset (with what was tried and why each failed).
+    Raises ValueError (unknown name, or a dataset without source), FileExistsError (something else is at `root`; it is
+    never overwritten), OSError (the folder cannot be written, the disk is full), DownloadError (no source gave it).
     """
     info = _describe(name)
     target = Path(root or catalog.location(name)).expanduser().absolute()
     _remove_stale(target)
     found = status(name, target)
-    if found.present and found.state != Status.DAMAGED:
+    if found.state in (Status.WHOLE, Status.OTHER_LAYOUT):
         return target
-    if found.present:
+    if found.state == Status.DAMAGED:
         raise FileExistsError(f"{target} is there but is not {name} as published: move it away, then run this again")
     sources = info.sources if sources is None else sources
     if not sources:
@@ -185,52 +165,26 @@ def _fetch_from(source: catalog.Source, info: catalog.DatasetInfo, partial: Path
         raise BadArchive(f"other content than expected ({count} files, digest {digest[:12]} not {info.digest[:12]})")
 
 
-def unpack(archive: str | Path, target: Path, root: str = "", members: tuple[str, ...] = ()) -> None:
-    """Unpack from a zip the files that lie directly in the folders `members` of its folder `root`, into `target`.
+def unpack(archive: str | Path, target: Path, root: str, members: tuple[str, ...]) -> None:
+    """Unpack a zip beside `target` and move the files of its folders `members` below `root` into `target`.
 
-    Raises BadArchive, and unpacks nothing, when any name leads out of the target (absolute, "..") or anything wanted
-    is a link or no plain file; also when the archive is damaged or lacks a member.
+    zipfile writes nothing outside of its folder and no links, whatever the archive says; whether the rest is right,
+    the digest tells. Raises BadArchive when the archive is damaged or lacks a member.
     """
-    try:
-        with zipfile.ZipFile(archive) as file:
-            wanted = _choose(file.infolist(), PurePosixPath(root).parts, members)
-            size = sum(entry.file_size for entry, _ in wanted)
-            if size > shutil.disk_usage(Path(archive).parent).free:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            for entry, parts in wanted:
-                path = Path(target, *parts)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with file.open(entry) as source, open(path, "xb") as out:
-                    shutil.copyfileobj(source, out)
-    except BadArchive:
-        raise
-    except (FileExistsError, NotADirectoryError) as error:
-        raise BadArchive(f"unsafe archive: two entries at {Path(error.filename).name}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise BadArchive(f"damaged archive ({error})") from None
-
-
-def _choose(entries: list[zipfile.ZipInfo], root: tuple[str, ...], members: tuple[str, ...]) -> list[tuple]:
-    """The entries to unpack, each with its path below the target as parts."""
-    wanted = []
-    for entry in entries:
-        name = entry.filename.replace("\\", "/")
-        parts = PurePosixPath(name).parts
-        if name.startswith("/") or ".." in parts or ":" in name:
-            raise BadArchive(f"unsafe archive: '{entry.filename}' leads out of the target folder")
-        inside = parts[len(root) :]
-        if parts[: len(root)] != root or not inside or _is_junk(inside) or entry.is_dir():
-            continue
-        if members and "/".join(inside[:-1]) not in members:
-            continue
-        kind = stat.S_IFMT(entry.external_attr >> 16)  # 0 where the archive was not made on Unix
-        if kind not in (0, stat.S_IFREG):
-            raise BadArchive(f"unsafe archive: '{entry.filename}' is a link or no plain file")
-        wanted.append((entry, inside))
-    missing = set(members) - {"/".join(parts[:-1]) for _, parts in wanted}
-    if missing:
-        raise BadArchive(f"no {', '.join(sorted(missing))} in the archive")
-    return wanted
+    with tempfile.TemporaryDirectory(dir=Path(target).parent) as everything:
+        try:
+            with zipfile.ZipFile(archive) as file:
+                file.extractall(everything)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+            raise BadArchive(f"damaged archive ({error})") from None
+        missing = [member for member in members if not Path(everything, root, member).is_dir()]
+        if missing:
+            raise BadArchive(f"no {', '.join(missing)} in the archive")
+        for member in members:
+            Path(target, member).mkdir(parents=True)
+            for path in Path(everything, root, member).iterdir():
+                if path.is_file() and not _is_junk((path.name,)):
+                    os.replace(path, Path(target, member, path.name))
 
 
 def _move_into_place(unpacked: Path, target: Path, info: catalog.DatasetInfo) -> None:
@@ -239,7 +193,7 @@ def _move_into_place(unpacked: Path, target: Path, info: catalog.DatasetInfo) ->
             target.rmdir()  # Windows does not replace a folder, not even an empty one
         os.replace(unpacked, target)
     except OSError:
-        if not status(info.name, target).whole:  # else another run was quicker: as good
+        if status(info.name, target).state != Status.WHOLE:  # else another run was quicker: as good
             raise
 
 

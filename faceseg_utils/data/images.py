@@ -16,7 +16,7 @@ from faceseg_utils.data.catalog import DatasetInfo
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 OTHER_SUFFIXES = {".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".dng"}  # not read
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow reads more, and hands EPS to Ghostscript
-LARGEST = 50_000_000  # pixels of a photo to segment or score, which takes some 40 bytes for each of them
+LARGEST = 25_000_000  # pixels of a photo to segment or score, which takes some 40 bytes for each of them
 MOST, LONGEST = 100_000_000, 65_535  # pixels of a file that is decoded to be scaled down: in all, and along a side
 
 ORIENTATION = 0x0112  # EXIF tag: phones store photos as the sensor lies and note here how to turn them

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from faceseg_utils import paths
 from faceseg_utils.data.catalog import PALETTES
-from faceseg_utils.data.images import FORMATS, LARGEST, SUFFIXES, ImageError, read_image, shown
+from faceseg_utils.data.images import FORMATS, LARGEST, ORIENTATION, SUFFIXES, ImageError, read_image, shown
 from faceseg_utils.model import Segmenter
 
 
@@ -174,13 +174,14 @@ def refuse_overwriting(files: list[Path], photos: list[str | Path], out: Path, o
 def segmented(segmenter: Segmenter, path: Path, hard: bool = False, ground=None) -> Iterator[Image.Image]:
     """The mask of a photo file, then, for person or background, its cut-out."""
     channels = segmenter.config.channels
-    photo, native = read_image(path, LARGEST // channels), size_of(path)
-    if (size := photo.shape[:2]) != native:
+    photo = read_image(path, LARGEST // channels)                           # [H, W, 3]
+    size, native = photo.shape[:2], size_of(path, photo)
+    if size != native:
         large = f"{native[0]} x {native[1]} (height x width) pixels were scaled down to {size[0]} x {size[1]}"
         say(f"{path}: {large}; the mask has the photo's size, a cut-out the smaller one")
     probabilities = segmenter.predict(photo)                                # [H, W] or [K, H, W]
-    classes = probabilities.argmax(0) if channels > 1 else np.where(probabilities > 0.5, 255, 0)
-    mask = Image.fromarray(classes.astype(np.uint8))
+    mask = probabilities.argmax(0) if channels > 1 else (probabilities > 0.5) * np.uint8(255)
+    mask = Image.fromarray(mask.astype(np.uint8))
     if segmenter.classes in PALETTES and channels > 1:
         mask.putpalette(np.array(PALETTES[segmenter.classes], np.uint8).tobytes())
     yield mask.resize(native[::-1], Image.Resampling.NEAREST)
@@ -191,15 +192,19 @@ def segmented(segmenter: Segmenter, path: Path, hard: bool = False, ground=None)
         yield Image.composite(Image.fromarray(photo), ground(photo, alpha), Image.fromarray(alpha))
 
 
-def size_of(path: Path) -> tuple[int, int]:
-    """(height, width) of a photo file, upright, from its header."""
-    turned = False
+def size_of(path: Path, photo: np.ndarray) -> tuple[int, int]:
+    """(height, width) of a file, upright as `photo`, which was read from it and perhaps scaled down."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what is wrong with the file `read_image` has said
         with Image.open(path, formats=FORMATS) as file:
-            with contextlib.suppress(Exception):
-                turned = file.getexif().get(0x0112) in (5, 6, 7, 8)
-            return file.size if turned else file.size[::-1]
+            size = file.size[::-1]
+            if size[0] * size[1] == photo.shape[0] * photo.shape[1]:
+                return photo.shape[:2]
+            if file.format == "PNG":
+                file.load()  # its EXIF may follow the pixels
+            with contextlib.suppress(Exception):  # damaged EXIF is as good as none
+                return size[::-1] if file.getexif().get(ORIENTATION) in (5, 6, 7, 8) else size
+            return size
 
 
 def opacity(probability: np.ndarray, hard: bool = False) -> np.ndarray:
@@ -209,8 +214,9 @@ def opacity(probability: np.ndarray, hard: bool = False) -> np.ndarray:
     So only probabilities between 0.1 and 0.9, those of the border, are stretched over 0..255.
     """
     if hard:
-        return np.where(probability > 0.5, 255, 0).astype(np.uint8)
-    return np.clip((probability - 0.1) * (255 / 0.8), 0, 255).round().astype(np.uint8)
+        return (probability > 0.5) * np.uint8(255)
+    stretched = (probability - 0.1) * np.float32(255 / 0.8)
+    return stretched.clip(0, 255, out=stretched).round(out=stretched).astype(np.uint8)
 
 
 def cut_out(photo: np.ndarray, probability: np.ndarray, hard: bool = False) -> Image.Image:
@@ -249,4 +255,6 @@ def fitted(picture: Image.Image, photo: np.ndarray, alpha: np.ndarray) -> Image.
 def blurred(photo: np.ndarray, alpha: np.ndarray) -> Image.Image:
     """The photo's own background out of focus. The person is left out of the blur and so leaves no halo in it."""
     ground = Image.fromarray(np.dstack([photo, 255 - alpha])).convert("RGBa")  # colours weighted by their alpha
-    return ground.filter(ImageFilter.GaussianBlur(max(alpha.shape) / 40)).convert("RGBA").convert("RGB")
+    ground = ground.reduce(max(1, max(alpha.shape) // 1000))                    # a blur needs no more pixels
+    ground = ground.filter(ImageFilter.GaussianBlur(max(ground.size) / 40)).convert("RGBA").convert("RGB")
+    return ground.resize(alpha.shape[::-1], Image.Resampling.BILINEAR)

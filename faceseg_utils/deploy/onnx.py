@@ -12,7 +12,7 @@ import torch
 from faceseg_utils import paths
 from faceseg_utils.model import Segmenter
 
-TOLERANCE = 1e-3  # the largest difference from torch, in probability
+TOLERANCE = 1e-3  # largest difference from torch, in probability
 
 
 class _PixelsToProbabilities(torch.nn.Module):
@@ -30,22 +30,17 @@ class _PixelsToProbabilities(torch.nn.Module):
 
 
 def metadata(segmenter: Segmenter) -> dict[str, str]:
-    """What a program has to know to use the file: `metadata_props` of the ONNX model, size and classes as JSON."""
-    height, width = segmenter.config.size
-    answer = f"probability of '{segmenter.classes[1]}', person above 0.5"
-    if segmenter.config.channels > 1:
-        answer = "one probability per class, in the order of 'classes'; the mask is their argmax"
-    return {
-        "size": json.dumps([height, width]),
-        "classes": json.dumps(segmenter.classes),
-        "input": f"photo: float32 [batch, 3, {height}, {width}], RGB, values 0 to 255, upright, letterboxed",
+    """What a program has to know to use the file: `metadata_props` of the ONNX model, lists as JSON."""
+    config = segmenter.config
+    answer = f"of '{config.classes[1]}'" if config.channels == 1 else "of each class; the mask is their argmax"
+    facts = {name: json.dumps(getattr(config, name)) for name in ("size", "classes", "mean", "std")}
+    return facts | {
+        "input": "photo: float32 [batch, 3, *size], size is height, width; RGB, values 0 to 255, upright, letterboxed",
         "letterbox": "scale = min(size[0] / H, size[1] / W); resize to round(H * scale), round(W * scale); centre "
         "(top and left rounded down); pad with 0",
-        "normalisation": "none to be done: (photo / 255 - mean) / std is part of the model",
-        "mean": json.dumps(segmenter.config.mean),
-        "std": json.dumps(segmenter.config.std),
-        "output": f"probability: float32 [batch, {segmenter.config.channels}, {height}, {width}], {answer}; crop the "
-        "padding, then resize to H, W (bilinear)",
+        "normalisation": "nothing to do: (photo / 255 - mean) / std is part of the model",
+        "output": f"probability: float32 [batch, {config.channels}, *size], {answer}; crop the padding, then resize to "
+        "H, W (bilinear)",
     }
 
 
@@ -60,7 +55,7 @@ def export_onnx(segmenter: Segmenter, path: str | Path) -> float:
     """
     try:
         import onnx
-        import onnxruntime  # noqa: F401  (asked for here: without it the file could not be checked)
+        import onnxruntime  # noqa: F401  (for `new_session`)
     except ImportError as error:
         raise RuntimeError(f"export needs {error.name}: pip install onnx onnxruntime") from None
     path = Path(path)

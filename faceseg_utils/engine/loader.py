@@ -88,7 +88,6 @@ def new_loader(photos: PortraitDataset, batches: list[Cut], device: torch.device
     workers = data_workers(device, ranks)
     for i in range(len(photos)) if workers else ():
         photos[i]  # decode now: what workers decode is lost with them at the end of the epoch
-    loader = DataLoader(
-        photos, batch_sampler=batches, collate_fn=Batch._make, num_workers=workers, pin_memory=workers > 0
-    )
+    pin = device.type == "cuda"
+    loader = DataLoader(photos, batch_sampler=batches, collate_fn=Batch._make, num_workers=workers, pin_memory=pin)
     return prepare_data_loader(loader, device, num_processes=1, process_index=0, put_on_device=True)

@@ -69,7 +69,8 @@ def write(folder: str | Path, config: ModelConfig, weights: dict[str, torch.Tens
     }
     with paths.written_whole(folder) as fresh:
         fresh.mkdir(parents=True)
-        paths.write_text(fresh / "config.json", json.dumps(asdict(config), indent=2) + "\n")
+        content = json.dumps(asdict(config), indent=2) + "\n"
+        (fresh / "config.json").write_text(content, encoding="utf-8", newline="\n")
         try:
             safetensors.torch.save_file(weights, fresh / "model.safetensors")
         except safetensors.SafetensorError as error:  # its own name for a full disk

@@ -1,10 +1,8 @@
-"""How fast is a training step, and how fast is one photo? As ratios of one run, in which both sides take turns.
+"""How fast are a training step and one photo? As ratios of one run, in which both sides take turns.
 
-`torch.compile` has no option here, because it did not pay on CPUs: on two cores with bf16 units a compiled resnet34
-went from 9.4 to 8.6 photos per second, lite0 from 8.1 to 8.2, after a minute of compiling.
+Without `torch.compile`, which did not pay: on two cores with bf16 units resnet34 went from 9.4 to 8.6 photos per second.
 """
 
-import io
 import itertools
 import statistics
 import tempfile
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from faceseg_utils import training, transforms
@@ -27,25 +24,22 @@ from faceseg_utils.engine.device import device_name, mixed_precision, new_accele
 from faceseg_utils.engine.loader import cuts, datasets, new_loader
 from faceseg_utils.losses import LOSSES
 
-BYTES = 1000  # of memory that training takes per pixel of a batch, at the very least
-
 
 def bench(name: str = "resnet34", size: tuple[int, int] = (320, 320), batch: int = 8, rounds: int = 5) -> dict:
     """Measure and print: training, then one photo from file to mask. Returns the ratios and the seconds behind them.
 
-    `name` is a model of `build_model`, `size` (height, width) in pixels; `rounds` is how often each takes its turn.
-    Raises ValueError for what cannot be, or does not fit into memory.
+    `size` is (height, width) in pixels, `rounds` how often each side takes its turn. Raises ValueError for numbers
+    that cannot be or do not fit into memory.
     """
     dataset = catalog.default_dataset()
-    view = catalog.find(dataset)[0].default_view
-    config = TrainConfig(model=name, pretrained=False, dataset=dataset, view=view, size=size, batch_size=batch)
+    config = TrainConfig(model=name, pretrained=False, dataset=dataset, size=size, batch_size=batch)
     photos = datasets(config)[0]
     free = torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else free_memory()
     if not 0 < rounds <= 1000:
         raise ValueError(f"rounds={rounds}: from 1 to 1000")
     if batch > len(photos):
         raise ValueError(f"batch={batch}: '{dataset}' has only {len(photos)} photos to train on")
-    if batch * size[0] * size[1] * BYTES > free:
+    if batch * size[0] * size[1] * 1000 > free:  # training takes more than 1000 bytes per pixel
         raise ValueError(f"batch={batch}, size={tuple(size)}: too much for the {free / 1e9:.0f} GB of free memory")
     print(f"{name}, {size[0]} x {size[1]}, batch {batch}, {device_name()}, precision {mixed_precision()}")
     return {"training": bench_training(config, photos, rounds), "photo": bench_photo(config, photos, rounds)}
@@ -66,15 +60,14 @@ def take_turns(steps: dict, rounds: int) -> dict[str, list[float]]:
 def bench_training(config: TrainConfig, photos: PortraitDataset, rounds: int) -> dict:
     """A step as `train` takes it, photos from the loader included, against the loop of smp's examples."""
     accelerator, loss, size = new_accelerator(), LOSSES[config.loss], config.batch_size
-    network = training.new_segmenter(config, photos.classes).network.to(memory_format=torch.channels_last)
+    network = training.new_segmenter(config, photos.classes).network.train().to(memory_format=torch.channels_last)
     optimizer, schedule = training.build_optimizer(config, network, rounds + 2)
     model, optimizer, schedule = accelerator.prepare(network, optimizer, schedule)
-    plain = training.new_segmenter(config, photos.classes).network.to(accelerator.device).train()
+    plain = training.new_segmenter(config, photos.classes).network.train().to(accelerator.device)
     adam = torch.optim.Adam(plain.parameters(), lr=config.learning_rate)
     # Whole batches. One more than are used, since the loader reads ahead and would have nothing to do at the last.
     photos = photos.subset(range(min(len(photos) // size, 2 * rounds + 4) * size))
-    for i in range(len(photos)):
-        photos[i]  # decoded and kept, as from the second epoch on
+    list(photos)  # decoded and kept, as from the second epoch on
     epochs = (new_loader(photos, cuts(len(photos), config, n), accelerator.device) for n in itertools.count())
     batches, waits = itertools.chain.from_iterable(epochs), []
 
@@ -87,7 +80,7 @@ def bench_training(config: TrainConfig, photos: PortraitDataset, rounds: int) ->
     def ours():
         batch = next_batch()
         with accelerator.accumulate(model):
-            training.train_step(model.train(), batch, loss, optimizer, accelerator, config.clip)
+            training.train_step(model, batch, loss, optimizer, accelerator, config.clip)
             schedule.step()
 
     def examples():  # float32, NCHW
@@ -99,20 +92,21 @@ def bench_training(config: TrainConfig, photos: PortraitDataset, rounds: int) ->
     with FlopCounterMode(display=False) as counter:
         examples()
     seconds = {**take_turns({"ours": ours, "plain": examples}, rounds), "waiting": waits[3:]}
-    ours_s, plain_s, wait_s = (statistics.median(seconds[name]) for name in ("ours", "plain", "waiting"))
+    median = {name: statistics.median(times) for name, times in seconds.items()}
     a = torch.randn(2048, 2048, device=accelerator.device)
     peak = 2 * 2048**3 / min(take_turns({"product": lambda: a @ a}, 5)["product"])  # FLOP per second
-    share = counter.get_total_flops() / (ours_s - wait_s) / peak
-    speeds = f"{size / ours_s:.1f} against {size / plain_s:.1f} photos/s"
-    print(f"training   {plain_s / ours_s:5.2f} times as fast as the plain loop of smp's examples: {speeds}")
-    print(f"           {wait_s / ours_s:5.1%} of a step is waiting for photos of {config.dataset}")
+    ratio, waiting = median["plain"] / median["ours"], median["waiting"] / median["ours"]
+    share = counter.get_total_flops() / (median["ours"] - median["waiting"]) / peak
+    speed = f"{size / median['ours']:.1f} photos/s"
+    print(f"training   {ratio:5.2f} times as fast as the plain loop of smp's examples ({speed})")
+    print(f"           {waiting:5.1%} of a step is spent waiting for photos of {config.dataset}")
     print(f"           {share:5.1%} of the FLOP/s of a float32 matrix product ({peak / 1e9:.0f} GFLOP/s)")
-    return {"ratio": plain_s / ours_s, "data_share": wait_s / ours_s, "peak_share": share, "seconds": seconds}
+    return {"ratio": ratio, "data_share": waiting, "peak_share": share, "seconds": seconds}
 
 
 def bench_photo(config: TrainConfig, photos: PortraitDataset, rounds: int) -> dict:
-    """One photo, from its file to the bytes of its mask as PNG, on the CPU: torch against ONNX Runtime."""
-    segmenter = training.new_segmenter(config, photos.classes).to("cpu")
+    """One photo, from its file to its mask, on the CPU: torch against ONNX Runtime."""
+    segmenter = training.new_segmenter(config, photos.classes)
     letterbox, path = transforms.letterbox(config.size), photos.items[0].image
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -122,19 +116,15 @@ def bench_photo(config: TrainConfig, photos: PortraitDataset, rounds: int) -> di
             return {}
         session = new_session(Path(folder) / "model.onnx")
 
-    def in_torch():
-        Image.fromarray(segmenter.classify(read_image(path))).save(io.BytesIO(), "PNG")
-
     def in_onnx():
         photo = read_image(path)
         boxed = letterbox(image=photo)["image"].transpose(2, 0, 1)[None].astype(np.float32)
         answer = torch.from_numpy(session.run(None, {"photo": boxed})[0])
-        answer = transforms.unpad(answer, photo.shape[:2])[0].numpy()           # [C, H, W]
-        mask = answer.argmax(0) if len(answer) > 1 else answer[0] > 0.5
-        Image.fromarray(mask.astype(np.uint8)).save(io.BytesIO(), "PNG")
+        answer = transforms.unpad(answer, photo.shape[:2])[0].numpy()           # [1, H, W]
+        return (answer[0] > 0.5).astype(np.uint8)
 
-    seconds = take_turns({"torch": in_torch, "onnx": in_onnx}, rounds)
-    torch_s, onnx_s = (statistics.median(seconds[name]) for name in ("torch", "onnx"))
-    times = f"{onnx_s * 1000:.0f} against {torch_s * 1000:.0f} ms from file to mask, on the CPU"
-    print(f"one photo  {torch_s / onnx_s:5.2f} times as fast in ONNX Runtime as in torch: {times}")
-    return {"ratio": torch_s / onnx_s, "seconds": seconds}
+    seconds = take_turns({"torch": lambda: segmenter.classify(read_image(path)), "onnx": in_onnx}, rounds)
+    median = statistics.median(seconds["onnx"])
+    ratio, speed = statistics.median(seconds["torch"]) / median, f"{median * 1000:.0f} ms from file to mask, on the CPU"
+    print(f"one photo  {ratio:5.2f} times as fast in ONNX Runtime as in torch ({speed})")
+    return {"ratio": ratio, "seconds": seconds}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceseg_utils import widgets
 from faceseg_utils.analysis import errors
 from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.widgets import MaskOverlay, select_rows

@@ -50,6 +50,7 @@ def write_run(folder, config, shift=0.0, old=False):
     else:
         metrics = metrics.assign(**FACTS)
     summary = {name: round(scores[name].mean(), 6) for name in SCORES + ["report_dice"] * old}
+    summary |= {"chosen_on": "held-out part of train" if config["holdout"] else "validation"}
     summary |= {"best_epoch": 1, "photos": {"train": 100, "val": 20}, "minutes": 3.0, "torch": "2"}
     summary |= {"dataset_digest": "", **FACTS}
     (folder / "config.json").write_text(json.dumps(config))
@@ -260,7 +261,7 @@ FAULTS = {
         "dice: val_scores.csv has the mean",
     ),
     "photo missing": (
-        lambda f: edit_json(f / "summary.json", photos={"val": 21}),
+        lambda f: edit_json(f / "summary.json", photos={"train": 100, "val": 21}),
         "20 photos, summary.json 21",
     ),
     "photo twice": (lambda f: edit_csv(f / "val_scores.csv", "id", 1, "0"), "19 photos"),
@@ -273,6 +274,8 @@ FAULTS = {
     "no revision": (lambda f: edit_json(f / "summary.json", revision="unknown"), "which revision"),
     "another revision": (lambda f: edit_csv(f / "metrics.csv", "revision", 0, "f00"), "metrics.csv has f00, 012"),
     "another device": (lambda f: edit_json(f / "summary.json", device="GPU"), "device: metrics.csv has CPU, summary"),
+    "another choice of the epoch": (lambda f: edit_json(f / "config.json", holdout=0.0), "says validation"),
+    "no photos learned": (lambda f: edit_json(f / "summary.json", photos={"train": 0, "val": 20}), "on 0 photos"),
     "no origin": (lambda f: edit_json(f / "summary.json", revision=[]), "revision: metrics.csv has"),
     "epochs without end": (lambda f: edit_json(f / "config.json", epochs=2**31 - 1), "asks for 2147483647"),
     "words for numbers": (lambda f: edit_csv(f / "metrics.csv", "val_dice", 0, "high"), "of the wrong kind"),
@@ -292,6 +295,7 @@ def test_every_fault_is_found(run, fault):
 
 def test_validation_that_chose_the_epoch_agrees_with_the_score(run):
     edit_json(run / "config.json", holdout=0.0)
+    edit_json(run / "summary.json", chosen_on="validation")
     assert check(Run.read(run)) == []
     edit_csv(run / "metrics.csv", "val_dice", 1, 0.9)
     assert "for the best epoch" in check(Run.read(run))[0]

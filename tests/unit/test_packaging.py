@@ -1,6 +1,14 @@
 """pyproject.toml, requirements.lock and environment.yml say the same, and the package is whole."""
 
+import ast
+import importlib.metadata
+import os
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,6 +21,8 @@ from tools.workbook import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and line[0] != "#"]
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+OPTIONAL = {"onnx", "onnxruntime"}  # of the extra "export"
+COME_WITH = {"cv2": "albumentations", "IPython": "ipywidgets", "traitlets": "anywidget"}  # and are theirs to choose
 
 
 def environments():
@@ -60,3 +70,65 @@ def test_environment_is_python_pip_and_the_lock():
     accepts = Requirement(f"python{bounds}").specifier
     assert Requirement(f"python{PROJECT['requires-python']}").specifier.contains(PYTHONS[0])
     assert accepts.contains(PYTHONS[0]) and not accepts.contains("3.9") and accepts.contains("3.13")
+
+
+def imported() -> set[str]:
+    """The packages that faceseg_utils imports, as their distributions are called."""
+    names = set()
+    for path in (ROOT / "faceseg_utils").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.split(".")[0])
+    known = importlib.metadata.packages_distributions()
+    names -= {*sys.stdlib_module_names, "faceseg_utils", *COME_WITH}
+    return {canonicalize_name(known[name][0]) for name in names}
+
+
+def test_dependencies_are_what_the_package_imports():
+    assert {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]} == imported() - OPTIONAL
+    assert {Requirement(line).name for line in PROJECT["optional-dependencies"]["export"]} == OPTIONAL
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} >= set(COME_WITH.values())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The package as it is installed elsewhere: the unpacked wheel."""
+    uv = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+    if not uv:
+        pytest.skip("no uv here to build a wheel with (`make setup` installs it)")
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [uv, "build", "--wheel", "--offline", "--out-dir", str(folder), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "hatchling" in done.stderr and done.returncode:
+        pytest.skip("hatchling is not in the cache of uv (`make setup` puts it there)")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as file:
+        file.extractall(folder / "unpacked")
+    return folder / "unpacked"
+
+
+def test_the_wheel_holds_the_models_and_what_widgets_show(wheel):
+    for place, inside in [("models", "models"), ("faceseg_utils/widgets/static", "widgets/static")]:
+        files = {path.relative_to(ROOT / place) for path in (ROOT / place).rglob("*") if path.is_file()}
+        found = wheel / "faceseg_utils" / inside
+        assert {path.relative_to(found) for path in found.rglob("*") if path.is_file()} == files != set()
+    assert {path.name for path in wheel.iterdir() if "dist-info" not in path.name} == {"faceseg_utils"}
+
+
+def test_the_wheel_brings_the_command_faceseg(wheel):
+    installed = importlib.metadata.PathDistribution(next(wheel.glob("*.dist-info")))
+    (entry,) = installed.entry_points.select(group="console_scripts")
+    assert (entry.name, entry.value) == ("faceseg", "faceseg_utils.__main__:main")
+    code = (
+        "import sys; from faceseg_utils.__main__ import main; from faceseg_utils import Segmenter, paths\n"
+        "print(paths.__file__); print(Segmenter.load('picsart-lite0-record-s0').classes); sys.exit(main(['data']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=wheel.parent, env=os.environ | {"PYTHONPATH": str(wheel)},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    place, classes, *_ = done.stdout.splitlines()
+    assert Path(place).is_relative_to(wheel) and classes == "('background', 'person')"

@@ -5,7 +5,6 @@ The network is a U-Net of 8,000 weights, so that a run takes a second.
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import asdict, replace
@@ -14,10 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
-from faceseg_utils import config, model, paths, training
-from faceseg_utils.data import catalog
-from faceseg_utils.engine import checkpoint
+from faceseg_utils import paths, training
 from faceseg_utils.config import TrainConfig
+from faceseg_utils.engine import checkpoint
 from faceseg_utils.training import train
 
 resource = pytest.importorskip("resource", reason="not on Windows")  # nor are fork and kill -9
@@ -51,6 +49,24 @@ def assert_same_run(one, other):
     assert {p.name for p in one.iterdir()} == {p.name for p in other.iterdir()}
 
 
+def files(run) -> dict:
+    """Content and time of every file of a run."""
+    return {file: (file.read_bytes(), file.stat().st_mtime_ns) for file in run.rglob("*") if file.is_file()}
+
+
+def broken_off(monkeypatch, batch):
+    """Training stops in this batch, counted over all epochs."""
+    calls, take = [], training.train_step
+
+    def until(*arguments):
+        calls.append(arguments)
+        if len(calls) == batch:
+            raise KeyboardInterrupt
+        return take(*arguments)
+
+    monkeypatch.setattr(training, "train_step", until)
+
+
 # --- Killed ----------------------------------------------------------------------------------------------------------
 
 # Runs are forked from one process that has imported torch already. Arguments: configuration, folder.
@@ -58,12 +74,11 @@ KILLER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 import torch
-from faceseg_utils import config, model, paths, training
-from faceseg_utils.engine import checkpoint
+from faceseg_utils import config, model, training
 from faceseg_utils.__main__ import main
 
 torch.set_num_threads(1)
-model.build_model = training.build_model = lambda name, classes=1, pretrained=False: model.UNet(3, classes, 4, 2)
+model.build_model = training.build_model = lambda name, classes=1, pretrained=False, **_: model.UNet(3, classes, 4, 2)
 config.PRESETS["quick"] = config.TrainConfig(**json.loads(sys.argv[1]))
 root, luck = Path(sys.argv[2]), random.Random(0)
 
@@ -138,7 +153,7 @@ def test_killed_between_any_two_writes(finished, config, tmp_path, monkeypatch):
             rename(*files)
 
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoint.os, "replace", last_breath)
+            patch.setattr(os, "replace", last_breath)
             try:
                 train(config, run, device="cpu")
                 break
@@ -150,20 +165,11 @@ def test_killed_between_any_two_writes(finished, config, tmp_path, monkeypatch):
 
 
 def test_run_resumed_from_the_middle_of_an_epoch(finished, config, tmp_path, monkeypatch):
-    calls = []
-
-    def fifth(*args):
-        calls.append(args)
-        if len(calls) == 5:  # an epoch has three batches
-            raise KeyboardInterrupt
-        return losses(*args)
-
-    losses = training.photo_losses
-    monkeypatch.setattr(training, "photo_losses", fifth)
-    with pytest.raises(KeyboardInterrupt):
-        train(config, tmp_path / "run", device="cpu")
+    with monkeypatch.context() as patch:
+        broken_off(patch, 5)  # an epoch has three batches
+        with pytest.raises(KeyboardInterrupt, match="interrupted: 1 epoch is kept in .*run; resume=True .*--resume"):
+            train(config, tmp_path / "run", device="cpu")
     assert len(pd.read_csv(tmp_path / "run" / "metrics.csv")) == 1
-    monkeypatch.undo()
     train(config, tmp_path / "run", resume=True, device="cpu")
     assert_same_run(finished, tmp_path / "run")
 
@@ -176,7 +182,7 @@ def test_disk_that_is_full(finished, config, tmp_path, room, file):
     assert sizes[0] < 20_000 < sizes[1] < 60_000 < sizes[2]
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(OSError, match=rf"{file}: could not be written \(.*\); free some space, then go on"):
+        with pytest.raises(OSError, match=rf"{file}: could not be written \(.*\); free some space"):
             train(config, tmp_path / "run", device="cpu")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -185,25 +191,81 @@ def test_disk_that_is_full(finished, config, tmp_path, room, file):
     assert_same_run(finished, tmp_path / "run")
 
 
-def test_full_disk_keeps_the_last_whole_file(tmp_path, monkeypatch):
-    paths.write_whole(tmp_path / "file", "old")
+# --- A folder that is not what it should be --------------------------------------------------------------------------
 
-    def full(_):
-        raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
-    with pytest.raises(OSError, match=r"file: could not be written \(No space left on device\); free some space"):
-        paths.write_whole(tmp_path / "file", "new")
-    assert (tmp_path / "file").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["file"]
+def test_a_run_that_failed_in_its_first_epoch_may_begin_again(finished, config, portraits, copy_of, tmp_path):
+    """A photo is damaged: mended, the same line trains."""
+    own = copy_of(portraits)
+    photo = next((own / "images").glob("02.*"))
+    whole = photo.read_bytes()
+    photo.write_bytes(whole[:300])
+    mended = replace(config, dataset=str(own))
+    with pytest.raises(ValueError, match="02.jpg"):
+        train(mended, tmp_path / "run", device="cpu")
+    photo.write_bytes(whole)
+    train(mended, tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / "val_scores.csv").read_bytes() == (finished / "val_scores.csv").read_bytes()
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize(
+    "mine",
+    [["summary.json"], ["metrics.csv", "val_scores.csv"], ["model.new/notes"], ["config.json"], ["last.pt.new"],
+     ["config.json", "metrics.csv"], ["model/model.safetensors", "model/config.json"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_files_of_other_programs_are_left_alone(config, mine, resume, tmp_path):
+    run = tmp_path / "run"
+    for name in mine:
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text('{"mine": 1}')
+    before = files(run)
+    with pytest.raises(FileExistsError, match="run is not empty and holds no run to go on with .*another folder"):
+        train(config, run, resume=resume, device="cpu")
+    assert files(run) == before
+
+
+def test_a_run_without_its_checkpoint_is_not_begun_anew(finished, config, copy_of):
+    """A run of record has its tables only: `--resume` would put others in their place."""
+    run = copy_of(finished)
+    (run / "last.pt").unlink()
+    before = files(run)
+    with pytest.raises(FileExistsError, match="holds no run to go on with"):
+        train(config, run, resume=True, device="cpu")
+    assert files(run) == before
+
+
+@pytest.mark.parametrize("patience", [0, 1])
+def test_resuming_a_finished_run_changes_no_file(config, patience, tmp_path, monkeypatch):
+    """Also by other code on another machine; stopped early is finished, too."""
+    config = replace(config, patience=patience, learning_rate=1e-9 if patience else 0.01, epochs=3, ema=0.0)
+    done = train(config, tmp_path / "run", device="cpu")
+    assert len(done.metrics) == (2 if patience else 3)
+    before = files(done.folder)
+    monkeypatch.setattr(checkpoint, "revision", lambda: "0123456789ab")
+    again = train(config, tmp_path / "run", resume=True, device="cpu")
+    assert files(done.folder) == before
+    pd.testing.assert_frame_equal(again.metrics, done.metrics)
+    assert again.dice == pytest.approx(done.dice, abs=1e-6)
+
+
+def test_a_finished_run_with_a_damaged_model_keeps_its_results(finished, config, copy_of):
+    run = copy_of(finished)
+    (run / "model" / "config.json").write_text("{")
+    before = files(run)
+    with pytest.raises(ValueError, match="model/config.json: not the configuration of a model"):
+        train(config, run, resume=True, device="cpu")
+    assert files(run) == before
 
 
 # --- A checkpoint that is not what it should be ----------------------------------------------------------------------
 
 
 @pytest.fixture
-def run(finished, tmp_path):
+def run(finished, copy_of):
     """A copy to damage."""
-    return shutil.copytree(finished, tmp_path / "run")
+    return copy_of(finished)
 
 
 @pytest.mark.parametrize("rest", [0, 100, 50_000])
@@ -226,7 +288,7 @@ def test_checkpoint_that_would_run_code_is_refused(config, tmp_path):
             return os.mkdir, (str(tmp_path / "owned"),)
 
     (tmp_path / "run").mkdir()
-    torch.save({"format": 1, "evil": Evil()}, tmp_path / "run" / "last.pt")
+    torch.save({"format": checkpoint.FORMAT, "evil": Evil()}, tmp_path / "run" / "last.pt")
     with pytest.raises(ValueError, match="not a checkpoint"):
         train(config, tmp_path / "run", resume=True, device="cpu")
     assert not (tmp_path / "owned").exists()
@@ -235,7 +297,7 @@ def test_checkpoint_that_would_run_code_is_refused(config, tmp_path):
 def test_checkpoint_of_another_format_is_refused(run, config):
     state = torch.load(run / "last.pt", weights_only=True)
     torch.save(state | {"format": 99}, run / "last.pt")
-    with pytest.raises(ValueError, match="checkpoint format 99, this version of the course reads 1"):
+    with pytest.raises(ValueError, match="checkpoint format 99, this version of the course reads 2; take a new"):
         train(config, run, resume=True, device="cpu")
 
 
@@ -264,7 +326,7 @@ def test_a_run_that_goes_on_is_not_finished(config, tmp_path, monkeypatch):
     """Killed after it was asked for more: the scores of the shorter run are gone, not left to be believed."""
     constant = replace(config, schedule="constant", epochs=1)
     train(constant, tmp_path / "run", device="cpu")
-    monkeypatch.setattr(training, "_train_epoch", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    broken_off(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt):
         train(replace(constant, epochs=2), tmp_path / "run", resume=True, device="cpu")
     assert not (tmp_path / "run" / "summary.json").exists() and (tmp_path / "run" / "last.pt").exists()
