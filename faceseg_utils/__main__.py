@@ -89,6 +89,7 @@ def _view_of(info, classes) -> str:
 
 def predict(arguments) -> int:
     """write masks and cut-outs of photos"""
+    from faceseg_utils.data.images import shown
     from faceseg_utils.deploy.files import predict_files
     from faceseg_utils.model import Segmenter
 
@@ -97,7 +98,7 @@ def predict(arguments) -> int:
         arguments.mask_only, arguments.hard, arguments.background, arguments.overwrite,
     )  # fmt: skip
     skipped = f", {len(done.skipped)} skipped" if done.skipped else ""
-    print(f"{len(done.written)} photo{'s' * (len(done.written) != 1)} done{skipped}; see {arguments.out}")
+    print(f"{len(done.written)} photo{'s' * (len(done.written) != 1)} done{skipped}" + (f"; see {shown(arguments.out)}" if done.written else ""))
     return int(bool(done.skipped) or not done.written)
 
 

@@ -9,7 +9,7 @@ from faceseg_utils.model import Segmenter
 
 
 def evaluate(segmenter: Segmenter, photos: PortraitDataset, loss=None) -> pd.DataFrame:
-    """Scores of every photo at its native resolution: one row per photo with dice, iou, boundary_f1 (means over classes).
+    """Scores of every photo at its native size: one row per photo with dice, iou, boundary_f1 (means over classes).
 
     `photos` come without a transform: the segmenter fits each photo to its network and its answer back. With `loss`,
     one of `losses.LOSSES`, there is a column with it. Raises ValueError when there are no photos, or no masks.

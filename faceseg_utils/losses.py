@@ -126,7 +126,7 @@ LOSSES = {
 
 @torch.no_grad()
 def hard_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Dice of the answers as decisions, [B], on the device of the logits: how training is going. Equals `dice_score`."""
+    """Dice of the answers as decisions, [B]: `dice_score` on the device of the logits, to follow a training."""
     both, predicted, wanted = _overlap(logits, target, decided=True)
     total = predicted + wanted
     return torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0).mean(1)

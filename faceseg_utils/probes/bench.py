@@ -1,6 +1,6 @@
 """How fast are a training step and one photo? As ratios of one run, in which both sides take turns.
 
-Without `torch.compile`, which did not pay: on two cores with bf16 units resnet34 went from 9.4 to 8.6 photos per second.
+Without `torch.compile`, which did not pay: on two cores with bf16 units resnet34 went from 9.4 to 8.6 photos/s.
 """
 
 import itertools

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from faceseg_utils.__main__ import main
 from faceseg_utils.data.catalog import FACE, PALETTES, PERSON
 from faceseg_utils.deploy import files
 from faceseg_utils.deploy.files import cut_out, predict_files
@@ -17,8 +18,8 @@ from faceseg_utils.network.saved import ModelConfig
 
 
 def tiny(classes=PERSON) -> Segmenter:
-    config = ModelConfig("unet", classes, (64, 64), (0.5,) * 3, (0.5,) * 3)
-    return Segmenter(UNet(classes=config.channels, width=4, depth=2).eval(), config)
+    config = ModelConfig("unet", classes, (64, 64), (0.5,) * 3, (0.5,) * 3, {"width": 4, "depth": 2})
+    return Segmenter(UNet(classes=config.channels, **config.options).eval(), config)
 
 
 class Brightness(Segmenter):
@@ -193,6 +194,18 @@ def test_nothing_done_leaves_no_folder(tmp_path):
     (tmp_path / "a.jpg").write_text("no image")
     done = predict_files(tiny(), [tmp_path / "a.jpg"], tmp_path / "out")
     assert not done.written and done.skipped and not (tmp_path / "out").exists()
+
+
+def test_the_command_fails_when_a_photo_was_skipped_or_none_was_there(tmp_path, capsys):
+    tiny().save(tmp_path / "model")
+    save(tmp_path / "in" / "a.png", photo())
+    command = ["predict", "--model", str(tmp_path / "model"), "--mask-only", "--overwrite", "--out"]
+    assert main([*command, str(tmp_path / "out"), str(tmp_path / "in")]) == 0
+    (tmp_path / "in" / "b.jpg").write_text("no image")
+    assert main([*command, str(tmp_path / "out"), str(tmp_path / "in")]) == 1
+    assert "1 photo done, 1 skipped" in capsys.readouterr().out
+    (tmp_path / "empty").mkdir()
+    assert main([*command, str(tmp_path / "out"), str(tmp_path / "empty")]) == 1
 
 
 def test_missing_input_is_named_before_anything_is_written(tmp_path):

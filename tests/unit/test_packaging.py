@@ -61,10 +61,12 @@ def test_lock_names_versions_only():
     assert not re.search(r"^torch==2\.13\.0\b", text, re.MULTILINE)
 
 
-def test_environment_is_python_pip_and_the_lock():
+def test_environment_is_python_pip_the_lock_and_the_package():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     python, pip, section = environment["dependencies"]
-    assert (pip, section) == ("pip", {"pip": ["-r requirements.lock", "-e ."]})
+    first, *named, last = section["pip"]
+    assert (pip, first, last) == ("pip", "-r requirements.lock", "-e .")
+    assert {str(Requirement(line)) for line in named} <= set(map(str, declared())), "bounds are those of pyproject.toml"
     name, bounds = python.split()
     assert name == "python"
     accepts = Requirement(f"python{bounds}").specifier
