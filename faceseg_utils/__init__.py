@@ -22,7 +22,7 @@ __all__ = list(_FACE)
 
 
 def __getattr__(name: str):
-    """Public names are imported when they are first asked for (PEP 562), so that the import itself waits for nothing."""
+    """Public names are imported when they are first asked for (PEP 562): the import itself waits for nothing."""
     if name not in _FACE:
         raise AttributeError(f"module 'faceseg_utils' has no attribute '{name}'")
     return getattr(importlib.import_module(f"faceseg_utils.{_FACE[name]}"), name)

@@ -98,7 +98,8 @@ def predict(arguments) -> int:
         arguments.mask_only, arguments.hard, arguments.background, arguments.overwrite,
     )  # fmt: skip
     skipped = f", {len(done.skipped)} skipped" if done.skipped else ""
-    print(f"{len(done.written)} photo{'s' * (len(done.written) != 1)} done{skipped}" + (f"; see {shown(arguments.out)}" if done.written else ""))
+    where = f"; see {shown(arguments.out)}" if done.written else ""
+    print(f"{len(done.written)} photo{'s' * (len(done.written) != 1)} done{skipped}{where}")
     return int(bool(done.skipped) or not done.written)
 
 

@@ -24,7 +24,7 @@ def _class_maps(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarra
         counted = mask if name == "prediction" else mask[mask != IGNORE]
         if counted.size and (counted.min() < 0 or counted.max() >= classes):
             stray = counted.min() if counted.min() < 0 else counted.max()
-            raise ValueError(f"{name} holds {stray:g}, but the classes are 0 to {classes - 1}: is it a mask of 0 and 255?")
+            raise ValueError(f"{name} holds {stray:g}, but classes are 0 to {classes - 1}: is it a mask of 0 and 255?")
     return (mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8) for mask in (prediction, target))
 
 

@@ -4,12 +4,11 @@ The set-up cell of a notebook runs this file right after it has cloned the repos
 torch, numpy and pandas stay as they are (a constraints file holds them): replacing them breaks the session.
 """
 
-import importlib  # noqa: I001  (tomllib is in Python since 3.11: Colab and Kaggle have it)
+import importlib
 import os
 import subprocess
 import sys
 import tempfile
-import tomllib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -28,11 +27,13 @@ def constraints() -> str:
 
 
 def main() -> None:
+    import tomllib  # in Python since 3.11: Colab and Kaggle have it, those who only read this file need not
+
     root = Path(__file__).resolve().parent.parent
-    needs = tomllib.loads((root / "pyproject.toml").read_text())["project"]["dependencies"]
+    needs = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder, "constraints.txt")
-        held.write_text(constraints())
+        held.write_text(constraints(), encoding="utf-8")
         subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(held), *needs], check=True)
     importlib.invalidate_caches()
     sys.path.insert(0, str(root))

@@ -15,13 +15,13 @@ from pathlib import Path
 import nbformat
 
 from tools import workbook
+from tools.colab_branch import BRANCH
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-BRANCH = "main"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BLOCK = re.compile(r"(<!-- repo-links -->\n).*?(<!-- /repo-links -->)", re.DOTALL)
 
@@ -55,6 +55,7 @@ def address(root: Path = workbook.ROOT) -> str:
 
 
 def colab_url(notebook: str, url: str) -> str:
+    """Where Colab opens the notebook without outputs: no answer stands below its question."""
     slug = url.removeprefix("https://github.com/")
     return f"https://colab.research.google.com/github/{slug}/blob/{BRANCH}/notebooks/{notebook}.ipynb"
 

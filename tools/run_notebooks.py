@@ -83,16 +83,25 @@ def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":  # a widget without its state shows an error: its static figure stays
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
-            for output in cell.outputs:
-                if output.output_type == "stream":
-                    output.text = _as_seen(output.text)
-            cell.outputs = [output for output in cell.outputs if output.get("text") != ""]
+    return without_bars(notebook)
+
+
+def without_bars(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Leave of stderr what stays on a screen: a progress bar returns to the start of its line and overwrites itself."""
+    for cell in notebook.cells:
+        outputs = []
+        for output in cell.get("outputs", []):
+            piece = output.get("name") == "stderr"
+            if piece and outputs and outputs[-1].get("name") == "stderr":
+                outputs[-1].text += output.text
+            else:
+                outputs.append(output)
+        for output in outputs:
+            if output.get("name") == "stderr":
+                output.text = "\n".join(line.rsplit("\r", 1)[-1] for line in output.text.split("\n"))
+        if outputs:
+            cell.outputs = [output for output in outputs if output.get("text") != ""]
     return notebook
-
-
-def _as_seen(text: str) -> str:
-    """What stays on the screen: a progress bar returns to the start of its line and is overwritten."""
-    return "\n".join(line.rsplit("\r", 1)[-1] for line in text.split("\n"))
 
 
 def run(path: Path, in_place: bool) -> tuple[float, str]:
@@ -105,7 +114,7 @@ def run(path: Path, in_place: bool) -> tuple[float, str]:
             nbformat.write(clean(notebook), path)
     finally:
         if not in_place:
-            nbformat.write(notebook, BUILD / path.name)
+            nbformat.write(without_bars(notebook), BUILD / path.name)
             page, _ = HTMLExporter().from_notebook_node(notebook)
             (BUILD / f"{path.stem}.html").write_text(page, encoding="utf-8")
     return (time.perf_counter() - start) / 60, final_dice(notebook)

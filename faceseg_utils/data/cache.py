@@ -47,7 +47,7 @@ def free_memory() -> int:
     found = []
     for file, pattern, unit in _LIMITS:
         with contextlib.suppress(OSError, TypeError):  # no such file; nothing found in it
-            found.append(int(re.search(pattern, Path(file).read_text())[1]) * unit)
+            found.append(int(re.search(pattern, Path(file).read_text(encoding="ascii"))[1]) * unit)
     if found:
         return min(found)
     try:

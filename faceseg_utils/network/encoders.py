@@ -22,7 +22,7 @@ def encoder_name(name: str) -> str:
     """What smp calls an encoder. Raises ValueError for a name that neither smp nor timm knows (with the nearest)."""
     encoder = ENCODERS.get(name, name)
     known = [*ENCODERS, *smp.encoders.get_encoder_names()]
-    if encoder in known or (encoder.startswith("tu-") and ":" not in encoder and timm.is_model(encoder[3:])):
+    if encoder in known or (encoder.startswith("tu-") and timm.is_model(encoder[3:])):
         return encoder
     hint = did_you_mean(name, ["unet", *known])
     raise ValueError(f"unknown model '{name}': choose unet, {', '.join(ENCODERS)} or an encoder of smp.{hint}")

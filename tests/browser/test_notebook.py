@@ -93,5 +93,6 @@ def test_own_photo_after_a_bad_file(lab, page, notebook, tmp_path):
     with page.expect_download() as download:
         cell.get_by_role("link", name="Save me_cutout.png").click()
     cutout = np.asarray(Image.open(download.value.path()))
-    assert (cutout[..., :3] == photo).all()
+    kept = cutout[..., 3] > 0
+    assert (cutout[kept][:, :3] == photo[kept]).all() and not cutout[~kept].any()  # nothing hidden behind alpha 0
     assert (cutout[..., 3][mask == 1] > 127).mean() > 0.5 > (cutout[..., 3][mask == 0] > 127).mean()

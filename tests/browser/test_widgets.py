@@ -8,6 +8,7 @@ from PIL import Image
 
 from faceseg_utils.analysis import errors
 from faceseg_utils.dataset import PortraitDataset
+from faceseg_utils.deploy.files import cut_out
 from faceseg_utils.widgets import MaskOverlay, select_rows
 from tests.browser.reading import in_words, milliseconds, pixels, wait_until_drawn
 
@@ -177,7 +178,7 @@ def test_own_photo_bad_files_then_a_good_one(page, cell, tmp_path):
     with page.expect_download() as download:
         here.get_by_role("link", name="Save me_cutout.png").click()
     saved = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())))
-    assert (saved[..., :3] == photo).all() and (saved[..., 3] == photo[..., 0]).all()
+    assert (saved == np.asarray(cut_out(photo, photo[..., 0] / 255))).all()
 
 
 def test_training_is_one_picture_redrawn_and_then_the_static_figure(lab, page, cell):

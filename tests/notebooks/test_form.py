@@ -46,13 +46,12 @@ def test_metadata_is_clean(notebook, path):
 
 def test_a_progress_bar_leaves_nothing_behind():
     stream = nbformat.v4.new_output
-    bar, epoch = "\r  0%|    | 0/2\r 50%|##  | 1/2\r                \r", "epoch   1  train loss 0.123\n"
-    cell = nbformat.v4.new_code_cell(outputs=[
-        stream("stream", name="stderr", text=bar), stream("stream", name="stdout", text=epoch),
-        stream("stream", name="stderr", text=bar),
-    ])  # fmt: skip
+    epoch, warning = "epoch   1  train loss 0.123\n", "watch failed\n"
+    bar = [("stderr", text) for text in ("\r  0%|    | 0/2", "\r 50%|##  | 1/2", "\r                ", "\r")]
+    said = [*bar, ("stdout", epoch), *bar, ("stderr", warning), *bar]
+    cell = nbformat.v4.new_code_cell(outputs=[stream("stream", name=name, text=text) for name, text in said])
     cleaned = run_notebooks.clean(nbformat.v4.new_notebook(cells=[cell]))
-    assert [output.text for output in cleaned.cells[0].outputs] == [epoch]
+    assert [output.text for output in cleaned.cells[0].outputs] == [epoch, warning]
 
 
 def test_code_cells_are_short(notebook):

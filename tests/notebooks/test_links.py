@@ -48,7 +48,7 @@ def test_a_fork_needs_one_edit(fork):
 
     readme = (fork / "README.md").read_text()
     assert "github.com/old/name stays" in readme and readme.count("old/name") == 1
-    assert "github/my-school/my.course/blob/main/notebooks/01_a.ipynb)\n<!--" in readme and "The end" in readme
+    assert "github/my-school/my.course/blob/colab/notebooks/01_a.ipynb)\n<!--" in readme and "The end" in readme
     assert f'repository-code: "{FORK}"' in (fork / "CITATION.cff").read_text()
     cells = nbformat.read(fork / "notebooks" / "01_a.ipynb", as_version=4).cells
     assert [cell.metadata.get("tags", []) for cell in cells] == [[], ["colab"], ["setup"], []]

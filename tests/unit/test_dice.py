@@ -187,9 +187,9 @@ def test_different_sizes_are_refused(score):
 @pytest.mark.parametrize(
     "prediction, target, message",
     [
-        (FULL * 255, FULL * 255, "prediction holds 255, but the classes are 0 to 1: is it a mask of 0 and 255?"),
-        (FULL, FULL * 2, "target holds 2, but the classes are 0 to 1"),
-        (FULL * -1, FULL, "prediction holds -1, but the classes are 0 to 1"),
+        (FULL * 255, FULL * 255, "prediction holds 255, but classes are 0 to 1: is it a mask of 0 and 255?"),
+        (FULL, FULL * 2, "target holds 2, but classes are 0 to 1"),
+        (FULL * -1, FULL, "prediction holds -1, but classes are 0 to 1"),
         (FULL * 0.7, FULL, "prediction holds fractions: are these probabilities?"),
         (FULL * np.nan, FULL, "prediction holds fractions"),
         (FULL * np.inf, FULL, "prediction holds inf"),

@@ -202,6 +202,7 @@ for i in range(len(photos)):
     photos[i]
 batches = iter(loader.new_loader(photos, loader.cuts(len(photos), config), accelerator.device))
 loss = training.LOSSES[config.loss]
+next(batches)  # the first: accelerate asks for the number of photos once per epoch
 hops["step"] = functions(lambda: training.train_step(model, next(batches), loss, optimizer, accelerator, config.clip))
 print(json.dumps(hops))
 """
