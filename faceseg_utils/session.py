@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
@@ -14,14 +15,11 @@ from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.engine.device import device_name, seed_everything
 from faceseg_utils.figures import plots
 
-PROFILES = ("quick", "full")
-
 
 @dataclass(frozen=True)
 class Session:
     """What a notebook runs with: `dataset` (a name or folder), `profile` ("quick" or "full") and `device` in words."""
 
-    notebook: str
     dataset: str
     profile: str
     device: str
@@ -31,19 +29,13 @@ class Session:
         return PortraitDataset(self.dataset, split, view)
 
     def config(self, **changes) -> TrainConfig:
-        """The training set-up of this profile on this dataset, with `changes`.
-
-        quick: minutes on a CPU (small pictures, few epochs). full: the preset "full", best on a GPU.
-        """
-        if self.profile == "full":
-            return replace(PRESETS["full"], **{"dataset": self.dataset, "view": self._view(), **changes})
-        quick = {"dataset": self.dataset, "view": self._view(), "size": (128, 96), **changes}
-        if "epochs" not in changes:  # about 1,200 photos to learn from, however few there are
-            quick["epochs"] = min(20, max(2, round(1200 / len(self.data("train")))))
-        return replace(PRESETS["quick"], **quick)
-
-    def _view(self) -> str:
-        return catalog.find(self.dataset)[0].default_view
+        """The preset of this profile on this dataset, with `changes`; quick: minutes on a CPU, full: best on a GPU."""
+        own = {"dataset": self.dataset, "view": catalog.find(self.dataset)[0].default_view}
+        if self.profile == "quick":
+            own["size"] = (128, 96)
+            if "epochs" not in changes:  # about 1,200 photos to learn from, however few there are
+                own["epochs"] = min(20, max(2, round(1200 / len(self.data("train")))))
+        return replace(PRESETS[self.profile], **{**own, **changes})
 
     @property
     def runs(self) -> Path:
@@ -58,11 +50,11 @@ def start(notebook: str) -> Session:
     else "full" on a GPU and "quick" on a CPU. Raises ValueError for an unknown profile.
     """
     profile = os.environ.get("FACESEG_PROFILE") or ("full" if torch.cuda.is_available() else "quick")
-    if profile not in PROFILES:
-        raise ValueError(f"FACESEG_PROFILE='{profile}': choose one of {', '.join(PROFILES)}")
-    session = Session(notebook, catalog.default_dataset(), profile, device_name())
+    if profile not in ("quick", "full"):
+        raise ValueError(f"FACESEG_PROFILE='{profile}': choose one of quick, full")
+    session = Session(catalog.default_dataset(), profile, device_name())
     seed_everything(0)
-    plots.use_style()
+    plt.rcParams.update(plots.STYLE)
     versions = f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}"
     print(f"{notebook} | dataset {session.dataset} | profile {profile} | {session.device} | {versions}")
     return session

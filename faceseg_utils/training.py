@@ -39,9 +39,7 @@ def new_segmenter(config: TrainConfig, classes: tuple[str, ...]) -> Segmenter:
     if config.weights:
         saved = Segmenter.load(config.weights)
         if replace(saved.config, size=wanted.size, options={}) != wanted:
-            raise ValueError(
-                f"weights='{config.weights}' belong to {saved.config}, the configuration asks for {wanted}"
-            )
+            raise ValueError(f"weights='{config.weights}' belong to {saved.config}, asked for is {wanted}")
         return Segmenter(saved.network, replace(saved.config, size=wanted.size))
     return Segmenter(build_model(config.model, wanted.channels, config.pretrained), wanted)
 
@@ -52,10 +50,8 @@ def build_optimizer(config: TrainConfig, network: torch.nn.Module, steps: int):
     optimizer = kind(network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = max(steps, 10)  # fewer leave no room to rise and fall in (and torch divides by zero)
     if config.schedule == "one-cycle":
-        schedules = torch.optim.lr_scheduler
-        return optimizer, schedules.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup
-        )
+        one_cycle = torch.optim.lr_scheduler.OneCycleLR
+        return optimizer, one_cycle(optimizer, config.learning_rate, total_steps=steps, pct_start=config.warmup)
     up = config.warmup * steps
 
     def share(step):  # of the learning rate: up in a straight line, down in half a cosine
@@ -71,10 +67,8 @@ def check_finite(losses: torch.Tensor, names: list[str]) -> None:
     bad = ~torch.isfinite(losses)
     if bad.any():
         files = ", ".join(names[i] for i in bad.nonzero().flatten().tolist())
-        raise FloatingPointError(
-            f"the loss is {losses[bad][0].item()} on the photos {files}: lower the learning rate, set clip=1, "
-            "or look at these files"
-        )
+        fault = f"the loss is {losses[bad][0].item()} on the photos {files}"
+        raise FloatingPointError(f"{fault}: lower the learning rate, set clip=1, or look at these files")
 
 
 def train_step(model, batch: Batch, loss, optimizer, accelerator, clip: float = 0.0):

@@ -19,8 +19,10 @@ import pandas as pd
 import torch
 
 from experiments import command
+from faceseg_utils import dice
 from faceseg_utils.analysis import errors, labels
 from faceseg_utils.config import TrainConfig
+from faceseg_utils.data.catalog import IGNORE
 from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.engine.device import device_name
 from faceseg_utils.log.runs import SCORES
@@ -36,6 +38,12 @@ SETUP = {  # what all runs of a dataset share
 COLUMNS = ["loss", "seed", "id", "person", *SCORES, "width", "length", "wrong", "doubted"]
 
 
+def outline_length(prediction: np.ndarray, target: np.ndarray) -> float:
+    """How long the predicted border is, as a multiple of the true one (in border pixels): a ragged border is long."""
+    true = (target > 0) & (target != IGNORE)
+    return float(dice.boundary(prediction).sum() / max(1, dice.boundary(true).sum()))
+
+
 def score(segmenter, val: PortraitDataset) -> pd.DataFrame:
     """One row per photo: scores, width of the border and length of the outline, wrong pixels, doubted labels.
 
@@ -47,12 +55,13 @@ def score(segmenter, val: PortraitDataset) -> pd.DataFrame:
     for photo, mask in val:
         probability = errors.person_probability(segmenter.predict(photo))  # [H, W]
         prediction = (probability > 0.5).astype(np.uint8)
-        widths, scores = errors.border_widths(probability, prediction), errors.image_scores(prediction, mask)
+        widths = errors.profile_widths(*errors.border_profiles(probability, prediction))
+        scores = errors.image_scores(prediction, mask)
         rows.append(
             {
                 **{name: scores[name] for name in SCORES},
                 "width": float(np.median(widths)) if len(widths) else np.nan,
-                "length": errors.outline_length(prediction, mask),
+                "length": outline_length(prediction, mask),
                 "wrong": scores["false_positives"] + scores["false_negatives"],
                 "doubted": int(labels.suspects(probability, mask)["area"].sum()),
             }

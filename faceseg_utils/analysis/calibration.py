@@ -1,8 +1,7 @@
 """Is a probability of 0.7 right 7 times in 10? Reliability, temperature, threshold.
 
-Probabilities are that of "person", targets are 0 = background, above 0 = person, 255 = does not count; arrays of any
-equal shape. For many photos, join them flat first. For K classes take `errors.person_probability`: whether a model can
-tell a person from background is the question of this course; each of the K classes could be asked in the same way.
+Probabilities are that of "person" (for K classes: `errors.person_probability`), targets are 0 = background, above 0 =
+person, 255 = does not count; arrays of any equal shape. For many photos, join them flat first.
 """
 
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from faceseg_utils import dice
 from faceseg_utils.data.catalog import IGNORE
@@ -22,9 +21,7 @@ def check_probability(probability: np.ndarray, target: np.ndarray) -> np.ndarray
     """`probability` as float64; raises ValueError, with the fix, for another shape than `target`, NaN, or logits."""
     probability = np.asarray(probability, np.float64)
     if probability.shape != np.shape(target):
-        raise ValueError(
-            f"probability is {probability.shape} but target is {np.shape(target)}: compare at the target's size"
-        )
+        raise ValueError(f"probability is {probability.shape}, target {np.shape(target)}: compare at the target's size")
     if not np.isfinite(probability).all():
         raise ValueError("probability holds NaN or infinity: look at the model's weights and at its input")
     if probability.size and (probability.min() < 0 or probability.max() > 1):
@@ -40,7 +37,7 @@ def _counted(probability: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, n
 
 
 def reliability_bins(probability: np.ndarray, target: np.ndarray, bins: int = 10) -> pd.DataFrame:
-    """Do pixels that are called "70 % person" turn out person 7 times in 10? One row per bin of probability.
+    """Are pixels that are called "70 % person" person 7 times in 10? One row per bin of probability.
 
     Columns: low, high (edges), pixels, probability (mean of the bin), person (share that is). Empty bins hold NaN.
     """
@@ -53,28 +50,11 @@ def reliability_bins(probability: np.ndarray, target: np.ndarray, bins: int = 10
     return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "pixels": count, "probability": mean, "person": share})
 
 
-def calibration_error(table: pd.DataFrame) -> float:
-    """Expected calibration error of `reliability_bins`: mean gap of probability and share, weighted by pixels."""
-    gap = (table["probability"] - table["person"]).abs().fillna(0)
-    return float((gap * table["pixels"]).sum() / max(1, table["pixels"].sum()))
-
-
-def negative_log_likelihood(probability: np.ndarray, target: np.ndarray) -> float:
-    """Mean of -log p(truth) over the pixels that count: cross-entropy, the score that rewards honesty (0 is best)."""
-    p, y = _counted(probability, target)
-    return float(-np.log(np.clip(np.where(y, p, 1 - p), CLOSEST, 1)).mean()) if len(p) else 0.0
-
-
-def temper(probability: np.ndarray, temperature: float) -> np.ndarray:
-    """Divide the logits by `temperature` and take the sigmoid: above 1 more careful, below 1 bolder; 0.5 stays 0.5."""
-    return expit(logit(np.clip(probability, CLOSEST, 1 - CLOSEST)) / temperature)
-
-
 def fit_temperature(probability: np.ndarray, target: np.ndarray) -> float:
     """The temperature with the smallest negative log-likelihood (Guo et al. 2017, arXiv 1706.04599), 0.05 to 20.
 
-    One number for the whole model, which changes no mask: fit it on other photos than those you report on.
-    Raises ValueError when all pixels are of one kind, for which every bolder temperature is better.
+    Logits are divided by it, which changes no mask. Fit it on photos other than those you report on. ValueError when
+    all pixels are of one kind, because then every bolder temperature is better.
     """
     p, y = _counted(probability, target)
     if y.all() or not y.any():

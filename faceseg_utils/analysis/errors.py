@@ -1,10 +1,11 @@
-"""Where is a model wrong? Scores of each photo, errors by distance to the border, blur, looks of errors, slices.
+"""Where is a model wrong? Scores of each photo, errors by distance to the border, blur, islands, slices.
 
-All functions are pure. Shapes: masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count;
-probabilities are float [H, W], that of "person". Photos are uint8 [H, W, 3].
+Masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count; probabilities are float [H, W],
+that of "person".
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -23,14 +24,8 @@ def person_probability(probabilities: np.ndarray) -> np.ndarray:
     return probabilities if probabilities.ndim == 2 else 1 - probabilities[0]
 
 
-# --- One photo --------------------------------------------------------------------------------------------------------
-
-
 def error_kinds(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """What happened at each pixel, uint8 [H, W]: 0 right (or not counted), 1 missed, 2 invented, 3 another class.
-
-    Raises ValueError when the sizes differ.
-    """
+    """What happened at each pixel, uint8 [H, W]: 0 right (or not counted), 1 missed, 2 invented, 3 another class."""
     prediction, target = np.asarray(prediction), np.asarray(target)
     if prediction.shape != target.shape:
         raise ValueError(f"prediction is {prediction.shape} but target is {target.shape}: compare at the target's size")
@@ -64,12 +59,12 @@ def image_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]
     dice, iou, boundary_f1 (2 px); false_positives and false_negatives in pixels, and as shares of the pixels that
     count; person_share of the target; components and holes of the prediction.
     """
-    valid = np.asarray(target) != IGNORE
+    target = np.asarray(target)
     predicted = (np.asarray(prediction) > 0).astype(np.uint8)
-    wanted = np.where(valid, np.asarray(target) > 0, IGNORE).astype(np.uint8)
+    wanted = np.where(target == IGNORE, IGNORE, target > 0).astype(np.uint8)
     kinds = error_kinds(predicted, wanted)
     invented, missed = int((kinds == INVENTED).sum()), int((kinds == MISSED).sum())
-    counted = max(1, int(valid.sum()))
+    counted = max(1, int((target != IGNORE).sum()))
     return {
         **dice.photo_scores(predicted, wanted),
         "false_positives": invented,
@@ -83,18 +78,12 @@ def image_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]
 
 
 def score_table(
-    predictions: Iterable[np.ndarray],
-    targets: Iterable[np.ndarray],
-    stems: Sequence[str],
-    metadata: pd.DataFrame | None = None,
+    predictions: Iterable[np.ndarray], targets: Iterable[np.ndarray], stems: Sequence[str], metadata=None
 ) -> pd.DataFrame:
-    """One row per photo: `image_scores`, then the columns of `metadata` (indexed by stem) where there is any."""
+    """One row per photo: `image_scores`, then the columns of `metadata` (a DataFrame indexed by stem, or None)."""
     rows = [image_scores(p, t) for p, t in zip(predictions, targets, strict=True)]
     table = pd.DataFrame(rows, index=pd.Index(stems, name="id"))
     return table if metadata is None else table.join(metadata[[c for c in metadata if c not in table]])
-
-
-# --- Where the errors lie ---------------------------------------------------------------------------------------------
 
 
 def distance_to_border(target: np.ndarray) -> np.ndarray:
@@ -105,7 +94,7 @@ def distance_to_border(target: np.ndarray) -> np.ndarray:
     person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
     if person.all() or not person.any():
         return np.full(person.shape, np.inf)
-    return np.where(person, ndimage.distance_transform_edt(person), ndimage.distance_transform_edt(~person))
+    return ndimage.distance_transform_edt(person) + ndimage.distance_transform_edt(~person)
 
 
 def band_errors(prediction: np.ndarray, target: np.ndarray, edges: Sequence[float] = (2, 5, 10)) -> pd.DataFrame:
@@ -113,48 +102,31 @@ def band_errors(prediction: np.ndarray, target: np.ndarray, edges: Sequence[floa
 
     Counts, so that the tables of many photos can be added up; `band_shares` makes shares of the sum.
     """
-    kinds, distance = error_kinds(prediction, target), distance_to_border(target)
-    limits = [0, *edges, np.inf]
-    names = [f"{a:g} to {b:g} px" if a else f"up to {b:g} px" for a, b in zip(limits[:-1], limits[1:-1])]
-    names.append(f"beyond {limits[-2]:g} px")
-    rows = []
-    for near, far in zip(limits[:-1], limits[1:], strict=True):
-        band = (distance > near) & (distance <= far) & (target != IGNORE)
-        rows.append([int(band.sum()), *(int((kinds[band] == kind).sum()) for kind in (MISSED, INVENTED))])
-    return pd.DataFrame(rows, columns=["pixels", "missed", "invented"], index=pd.Index(names, name="distance"))
+    kinds, band = error_kinds(prediction, target), np.searchsorted(edges, distance_to_border(target))
+    between = [f"{near:g} to {far:g} px" for near, far in pairwise(edges)]
+    names = [f"up to {edges[0]:g} px", *between, f"beyond {edges[-1]:g} px"]
+    pixels = {"pixels": np.asarray(target) != IGNORE, "missed": kinds == MISSED, "invented": kinds == INVENTED}
+    counts = {kind: np.bincount(band[these], minlength=len(names)) for kind, these in pixels.items()}
+    return pd.DataFrame(counts, index=pd.Index(names, name="distance"))
 
 
 def band_shares(counts: pd.DataFrame) -> pd.DataFrame:
     """Shares from the counts of `band_errors`: of all pixels, of all errors, and the error rate inside each band."""
-    wrong = counts["missed"] + counts["invented"]
-    return pd.DataFrame(
-        {
-            "share_of_pixels": counts["pixels"] / counts["pixels"].sum(),
-            "share_of_errors": wrong / max(1, wrong.sum()),
-            "error_rate": wrong / counts["pixels"].clip(lower=1),
-        }
-    )
+    pixels, wrong = counts["pixels"], counts["missed"] + counts["invented"]
+    shares = {"share_of_pixels": pixels / pixels.sum(), "share_of_errors": wrong / max(1, wrong.sum())}
+    return pd.DataFrame({**shares, "error_rate": wrong / pixels.clip(lower=1)})
 
 
-def outline_length(prediction: np.ndarray, target: np.ndarray) -> float:
-    """How long the predicted border is, as a multiple of the true one (in border pixels): a ragged border is long."""
-    target = np.asarray(target)
-    lengths = [dice.boundary(mask).sum() for mask in (np.asarray(prediction) > 0, (target > 0) & (target != IGNORE))]
-    return float(lengths[0] / max(1, lengths[1]))
-
-
-def border_profiles(
-    probability: np.ndarray, mask: np.ndarray, reach: float = 16, step: float = 0.25, every: int = 3
-) -> tuple[np.ndarray, np.ndarray]:
+def border_profiles(probability: np.ndarray, mask: np.ndarray, reach: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """The probability along short lines across the border of `mask`, from inside (negative) to outside.
 
-    Lines stand on every third pixel of the inner border, at right angles to it (the slope of the distance, smoothed
-    over 2 px). Returns offsets [S] in pixels (0 = between the last person pixel and the first of background) and
-    probabilities [N, S], linear between pixels, NaN outside of the picture.
+    One line for every third pixel of the inner border, at right angles to it (the slope of the distance, smoothed over
+    2 px). Returns offsets [S] in pixels (0 = between the last pixel of the person and the first of the background)
+    and probabilities [N, S], linear between pixels, NaN outside the picture.
     """
     inside = np.asarray(mask, bool)
-    offsets = np.arange(-reach, reach + step / 2, step)
-    rows, columns = (axis[::every] for axis in np.nonzero(dice.boundary(inside)))
+    offsets = np.linspace(-reach, reach, 8 * reach + 1)  # four per pixel
+    rows, columns = (axis[::3] for axis in np.nonzero(dice.boundary(inside)))
     if not len(rows) or inside.all():
         return offsets, np.empty((0, len(offsets)))
     signed = ndimage.distance_transform_edt(~inside) - ndimage.distance_transform_edt(inside)
@@ -166,23 +138,11 @@ def border_profiles(
     return offsets, ndimage.map_coordinates(probability, points, order=1, mode="constant", cval=np.nan)
 
 
-def border_widths(
-    probability: np.ndarray, mask: np.ndarray, high: float = 0.9, low: float = 0.1, reach: float = 16
-) -> np.ndarray:
-    """Pixels over which the probability falls from .9 to .1 across the border of `mask`, one value per line: float [N].
-
-    Take `mask = probability > 0.5` to measure blur and not misplacement; the lines are those of `border_profiles`,
-    the widths those of `profile_widths`.
-    """
-    return profile_widths(*border_profiles(probability, mask, reach), high, low)
-
-
 def profile_widths(offsets: np.ndarray, values: np.ndarray, high: float = 0.9, low: float = 0.1) -> np.ndarray:
     """Pixels over which each profile [N, S] falls from `high` to `low`, counted from its middle both ways: float [N].
 
     Infinite where it does not fall that far within its reach on either side; a line that leaves the picture first is
-    dropped. A 0/1 mask itself gives 0.8: one step between two pixels, drawn as a straight line (a little more where
-    the border is slanted).
+    dropped. A 0/1 mask itself gives 0.8, one step between two pixels, or a little more where the border is slanted.
     """
     middle = len(offsets) // 2
     outwards = _first_crossing(values[:, middle:] <= low, values[:, middle:], low)
@@ -200,64 +160,18 @@ def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np
     return np.where(reached.any(axis=1), np.where(first > 0, first - 1 + part, 0.0), np.inf)
 
 
-# --- What the errors look like ----------------------------------------------------------------------------------------
-
-
-def skin_like(photo: np.ndarray) -> np.ndarray:
-    """Pixels of a colour that skin may have, bool [H, W]: 77 <= Cb <= 127 and 133 <= Cr <= 173.
-
-    Cb and Cr are those of JPEG (ITU-R BT.601, 0 to 255); lightness plays no part. The box is that of Chai and Ngan
-    (1999, IEEE Trans. Circuits and Systems for Video Technology 9(4)). Wood, sand and brick lie in it, too: it
-    measures a colour, not skin.
-    """
-    red, green, blue = (np.asarray(photo, np.float32)[..., c] for c in range(3))
-    cb = 128 - 0.168736 * red - 0.331264 * green + 0.5 * blue
-    cr = 128 + 0.5 * red - 0.418688 * green - 0.081312 * blue
-    return (cb >= 77) & (cb <= 127) & (cr >= 133) & (cr <= 173)
-
-
-def background_errors(
-    photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, distance: float = 10
-) -> dict[str, int]:
-    """Background more than `distance` px from the person: how many pixels, how many of them invented, by colour.
-
-    Counts: skin_pixels and skin_invented where the colour is `skin_like`, other_pixels and other_invented elsewhere.
-    """
-    far = (np.asarray(target) == 0) & (distance_to_border(target) > distance)
-    invented, skin = far & (np.asarray(prediction) > 0), skin_like(photo)
-    return {
-        "skin_pixels": int((far & skin).sum()),
-        "skin_invented": int((invented & skin).sum()),
-        "other_pixels": int((far & ~skin).sum()),
-        "other_invented": int((invented & ~skin).sum()),
-    }
-
-
 def islands(prediction: np.ndarray, target: np.ndarray, least: int = 20) -> pd.DataFrame:
-    """Pieces of the prediction that touch no pixel of the true person, of `least` pixels or more, largest first.
-
-    Columns: area in pixels, row and column of the centre, distance of the nearest pixel to the true border.
-    """
-    labels, areas = components(np.asarray(prediction) > 0)
-    person = (np.asarray(target) > 0) & (np.asarray(target) != IGNORE)
-    touched, distance = set(np.unique(labels[person])), distance_to_border(target)
-    rows = []
-    for label, area in enumerate(areas, start=1):
-        if area >= least and label not in touched:
-            piece = labels == label
-            row, column = (float(axis.mean()) for axis in np.nonzero(piece))
-            rows.append((int(area), row, column, float(distance[piece].min())))
-    return pd.DataFrame(rows, columns=["area", "row", "column", "distance"])
-
-
-# --- Many photos ------------------------------------------------------------------------------------------------------
+    """Areas in pixels of the pieces of the prediction that touch no true person, largest first, down to `least`."""
+    target, (labels, areas) = np.asarray(target), components(np.asarray(prediction) > 0)
+    touching = np.unique(labels[(target > 0) & (target != IGNORE)])
+    alone = ~np.isin(np.arange(1, len(areas) + 1), touching)
+    return pd.DataFrame({"area": areas[alone & (areas >= least)]})
 
 
 def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:
-    """`score` of each person: the mean over the person's photos, where the column `seed` says who is who.
+    """Mean `score` of each person (column `seed`, if there is one: else each photo counts as a person of its own).
 
-    Photos of one person resemble each other, so an interval has to draw people, not photos. Without the column, each
-    photo counts as a person of its own.
+    Photos of one person resemble each other, so an interval has to draw people, not photos.
     """
     return table.groupby("seed")[score].mean() if "seed" in table else table[score]
 
@@ -265,9 +179,8 @@ def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:
 def slices(table: pd.DataFrame, by: str, score: str = "dice", groups: int = 3, least: int = 2) -> pd.DataFrame:
     """Mean `score` with a 95 % interval for each value of column `by`: n, mean, low, high, in the order of the values.
 
-    The interval draws people (`by_person`), n counts them. A column of numbers with more than 6 values is cut into
-    `groups` parts of equal count. Slices of fewer than `least` people are left out. Raises ValueError, with the
-    columns there are, for one that is not.
+    The interval draws people (`by_person`), and n counts them. A column of numbers with more than 6 values is cut into
+    `groups` parts of equal count. Slices of fewer than `least` people are left out. ValueError for an unknown column.
     """
     if by not in table:
         raise ValueError(f"no column '{by}': the table has {', '.join(map(str, table.columns))}")

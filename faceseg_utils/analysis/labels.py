@@ -1,7 +1,6 @@
 """What if the label is wrong? Masks drawn as if by hand, faults planted on purpose, labels that a model doubts.
 
-Shapes as in `errors`: masks are uint8 [H, W] (0 background, above 0 person, 255 does not count), probabilities are
-float [H, W], that of "person". Everything random takes a generator, so that it can be repeated.
+Masks and probabilities as in `errors`. Everything random takes a generator, so that it can be repeated.
 """
 
 import numpy as np
@@ -34,8 +33,8 @@ def draw_by_hand(mask: np.ndarray, every: float, jitter: float, random: np.rando
         clicks = np.stack([np.interp(at, along, axis) for axis in outline.T], 1)
         clicks += random.normal(0, jitter, clicks.shape)
         pen.polygon([tuple(FINE * click + FINE // 2) for click in clicks], fill=int(_signed_area(outline) > 0))
-    edge = BEYOND + 1
-    return np.asarray(canvas)[FINE // 2 :: FINE, FINE // 2 :: FINE][edge:-edge, edge:-edge].astype(np.uint8)
+    edge = FINE * (BEYOND + 1)
+    return np.asarray(canvas, np.uint8)[edge:-edge, edge:-edge][FINE // 2 :: FINE, FINE // 2 :: FINE]
 
 
 def _signed_area(outline: np.ndarray) -> float:
@@ -45,10 +44,9 @@ def _signed_area(outline: np.ndarray) -> float:
 
 
 def plant_fault(mask: np.ndarray, radius: float, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Spoil a mask: a disc around a random pixel of its border becomes all person or all background.
+    """Spoil a mask [H, W]: a disc around a random pixel of its border becomes all person or all background.
 
-    Returns the spoilt mask uint8 [H, W] and the pixels that changed, bool [H, W]. Raises ValueError for a mask without
-    a border.
+    Returns the spoilt mask, uint8, and which pixels changed, bool.
     """
     rows, columns = np.nonzero(boundary(mask))
     if not len(rows):
@@ -63,14 +61,13 @@ def plant_fault(mask: np.ndarray, radius: float, random: np.random.Generator) ->
 def suspects(probability: np.ndarray, target: np.ndarray, sure: float = 0.95, least: int = 50) -> pd.DataFrame:
     """Where a model is more than `sure` that the label is wrong: one row per connected piece, largest first.
 
-    Columns: kind ("missed" or "invented", as the label sees it), area in pixels (pieces of `least` or more), row and
-    column of a pixel of the piece (its first). After Northcutt et al. (2021), arXiv 1911.00068: confident
-    disagreement marks labels to look at again. It does not say who is right.
+    Columns: kind ("missed" or "invented", as the label sees it), area in pixels (`least` or more), row and column of
+    the piece's first pixel. Confident disagreement marks labels to look at again (Northcutt et al. 2021, arXiv
+    1911.00068). It does not tell who is right.
     """
-    target = np.asarray(target)
     probability = check_probability(probability, target)
     certain = np.abs(probability - 0.5) > sure - 0.5
-    kinds = error_kinds((probability > 0.5).astype(np.uint8), np.where(target == IGNORE, IGNORE, target > 0))
+    kinds = error_kinds(probability > 0.5, target)
     found = []
     for kind, name in ((MISSED, "missed"), (INVENTED, "invented")):
         labels, areas = components((kinds == kind) & certain)

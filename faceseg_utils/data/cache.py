@@ -1,7 +1,6 @@
 """Decoded photos that stay in memory, and how much memory they may take."""
 
 import contextlib
-import os
 import re
 import weakref
 from pathlib import Path
@@ -35,22 +34,14 @@ class Kept:
             Kept._filled.add(self)
 
 
-_LIMITS = (  # file, what to find there, bytes per unit
-    ("/proc/meminfo", r"MemAvailable: *(\d+)", 1024),
-    ("/sys/fs/cgroup/memory.max", r"^(\d+)", 1),  # of the container ("max": none)
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", r"^(\d+)", 1),
-)
-
-
 def free_memory() -> int:
-    """Bytes that programs may still take: what Linux says, elsewhere half of the machine's memory, else 4 GB."""
+    """Bytes that programs may still take: what Linux says of the machine or the container, elsewhere 4 GB."""
     found = []
-    for file, pattern, unit in _LIMITS:
+    for file, pattern, unit in (
+        ("/proc/meminfo", r"MemAvailable: *(\d+)", 1024),
+        ("/sys/fs/cgroup/memory.max", r"^(\d+)", 1),  # of the container ("max": no limit)
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", r"^(\d+)", 1),
+    ):
         with contextlib.suppress(OSError, TypeError):  # no such file; nothing found in it
             found.append(int(re.search(pattern, Path(file).read_text(encoding="ascii"))[1]) * unit)
-    if found:
-        return min(found)
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
-        return 4 * 1024**3
+    return min(found, default=4 * 1024**3)

@@ -43,7 +43,7 @@ class View:
 
 @dataclass(frozen=True)
 class Source:
-    """One public place of a dataset: an archive and the folder inside it that becomes the dataset's root."""
+    """One public place of a dataset: an archive, and the folder inside it that becomes the dataset's root."""
 
     url: str
     root: str = ""
@@ -68,21 +68,17 @@ class DatasetInfo:
     members: tuple[str, ...] = ()  # folders whose files, without sub-folders, a download holds and a digest covers
     digest: str = ""
     licence: str = ""
-    citation: str = ""
 
     @property
     def default_view(self) -> str:
         return next(iter(self.views))
 
 
-def _person_view(stored: tuple[str, ...]) -> View:
-    return View(PERSON, tuple(int(name != "background") for name in stored))
+def _github(repository: str, commit: str, folder: str = "") -> Source:
+    """A folder of a repository as it was at one commit; GitHub puts everything into a folder NAME-COMMIT."""
+    url = f"https://github.com/{repository}/archive/{commit}.zip"
+    return Source(url, f"{repository.partition('/')[2]}-{commit}{folder}")
 
-
-_PARTS_TO_FACE = {
-    "skin": "skin", "nose": "nose", "eyes": "eyes", "brows": "hair", "ears": "skin", "lips": "mouth",
-    "mouth": "mouth", "hair": "hair", "facial hair": "hair",
-}  # fmt: skip  # FASSEG has no glasses, headwear or clothes: background there
 
 DATASETS = {
     info.name: info
@@ -92,15 +88,15 @@ DATASETS = {
             title="Rendered portraits that come with the course",
             encoding="index",
             views={
-                "person": _person_view(PARTS),
-                "face": View(FACE, tuple(FACE.index(_PARTS_TO_FACE.get(c, "background")) for c in PARTS)),
+                "person": View(PERSON, (0,) + (1,) * 12),
+                # Brows and facial hair are hair, ears skin, lips mouth; FASSEG has no glasses, headwear or clothes.
+                "face": View(FACE, (0, 1, 3, 5, 2, 1, 4, 4, 2, 2, 0, 0, 0)),
                 "parts": View(PARTS, tuple(range(len(PARTS)))),
             },
             splits={"train": ("images", "masks"), "val": ("images", "masks")},
             members=(".", "images", "masks"),
             digest="c840a0460cd9223cc26fea26eb2a6957ef2be3eec319b3a63b3fb14f2be814d8",
             licence="CC0 1.0",
-            citation="Rendered for this course from MakeHuman assets (CC0); data/render holds the generator.",
         ),
         DatasetInfo(
             name="picsart",
@@ -110,38 +106,23 @@ DATASETS = {
             splits={"train": ("train", "train_mask"), "val": ("train", "train_mask"), "test": ("test", None)},
             sources=(
                 Source("https://s3.eu-central-1.amazonaws.com/datasouls/public/picsart_hack_online_data.zip"),
-                Source(
-                    "https://github.com/manaleks/picsart-contest/archive/"
-                    "bcff7852acaea9647168338c651cced904bf5ac8.zip",
-                    root="picsart-contest-bcff7852acaea9647168338c651cced904bf5ac8/data",
-                ),
+                _github("manaleks/picsart-contest", "bcff7852acaea9647168338c651cced904bf5ac8", "/data"),
             ),
             members=("train", "train_mask", "test"),
             digest="82e76a2db277e519d6f999a5b95efa15aadf3eedd51f7189967500dda83ba300",
             licence="none stated: research and teaching use, no redistribution",
-            citation="PicsArt AI Hackathon (2018), github.com/datasouls/picsart-online.",
         ),
         DatasetInfo(
             name="fasseg",
             title="FASSEG frontal02: faces with six classes",
             encoding="colour",
-            views={"face": View(FACE, tuple(range(len(FACE)))), "person": _person_view(FACE)},
-            splits={
-                "train": ("V2/Train_RGB", "V2/Train_Labels"),
-                "val": ("V2/Test_RGB", "V2/Test_Labels"),
-            },
+            views={"face": View(FACE, tuple(range(len(FACE)))), "person": View(PERSON, (0, 1, 1, 1, 1, 1))},
+            splits={"train": ("V2/Train_RGB", "V2/Train_Labels"), "val": ("V2/Test_RGB", "V2/Test_Labels")},
             colours=((255, 0, 0), (255, 255, 0), (127, 0, 0), (0, 255, 255), (0, 255, 0), (0, 0, 255)),
-            sources=(
-                Source(
-                    "https://github.com/massimomauro/FASSEG-repository/archive/"
-                    "7817f332b68decc858c9e741f8c0b366b9e0289c.zip",
-                    root="FASSEG-repository-7817f332b68decc858c9e741f8c0b366b9e0289c",
-                ),
-            ),
+            sources=(_github("massimomauro/FASSEG-repository", "7817f332b68decc858c9e741f8c0b366b9e0289c"),),
             members=("V2/Train_RGB", "V2/Train_Labels", "V2/Test_RGB", "V2/Test_Labels"),
             digest="996579a43963f35ab033d6c018c08b17694fe0aef670d9b5698535249207857a",
             licence="none stated: cite the papers",
-            citation="Khan, Mauro, Leonardi, ICIP 2015; Khan, Mauro, Migliorati, Leonardi, ICME 2017.",
         ),
     )
 }
@@ -149,9 +130,9 @@ DATASETS = {
 
 def own_folder(path: Path) -> DatasetInfo:
     """The description of a reader's own folder: `images/` and `masks/` (0 and 255), or the report's layout."""
-    splits = {"train": ("images", "masks"), "val": ("images", "masks")}
+    splits = dict.fromkeys(("train", "val"), ("images", "masks"))
     if (path / "train" / "images").is_dir():
-        splits = {"train": ("train/images", "train/masks"), "val": ("train/images", "train/masks")}
+        splits = dict.fromkeys(("train", "val"), ("train/images", "train/masks"))
         if (path / "test" / "images").is_dir():
             splits["test"] = ("test/images", None)
     views = {"person": View(PERSON, (0, 1))}
@@ -160,48 +141,42 @@ def own_folder(path: Path) -> DatasetInfo:
 
 def location(name: str) -> Path:
     """Where dataset `name` is looked for. The sample comes with the course, whatever `FACESEG_DATA_DIR` says."""
-    if name == "sample":
-        return paths.course_root() / "data" / "sample"
-    return paths.data_root() / name
+    return (paths.course_root() / "data" if name == "sample" else paths.data_root()) / name
 
 
 def find(name_or_path: str | Path) -> tuple[DatasetInfo, Path]:
     """The description and the folder of a dataset, by name or by the path of one's own folder.
 
-    Raises
-    ------
-    ValueError
-        No such name, and no such folder (with the nearest name as a suggestion).
-    FileNotFoundError
-        The name is known but the dataset is not on this machine (with the command that fetches it).
+    Raises ValueError for a name that is none, FileNotFoundError for a dataset that is not on this machine.
     """
-    name = str(name_or_path)
-    if name in DATASETS:
-        info, root = DATASETS[name], location(name)
-        if not root.is_dir():
-            raise FileNotFoundError(_how_to_get(name, root))
-        if name == "picsart" and (root / "train" / "images").is_dir():  # the layout of the report
-            return replace(info, splits=own_folder(root).splits), root
-        return info, root
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    name, folder = str(name_or_path), Path(name_or_path).expanduser()
+    if name not in DATASETS and folder.is_dir():
         return own_folder(folder), folder
-    hint = paths.did_you_mean(name, DATASETS)
-    raise ValueError(f"unknown dataset '{name}': neither one of {', '.join(DATASETS)} nor a folder.{hint}")
+    info, root = described(name), location(name)
+    if not root.is_dir():
+        raise FileNotFoundError(how_to_get(info, root))
+    if name == "picsart" and (root / "train" / "images").is_dir():  # the layout of the report
+        return replace(info, splits=own_folder(root).splits), root
+    return info, root
 
 
-def _how_to_get(name: str, root: Path) -> str:
-    if DATASETS[name].sources:
-        return (
-            f"dataset '{name}' is not at {root}: run `python -m faceseg_utils data {name}`, "
-            f"or set FACESEG_DATA_DIR to the folder that holds {name}/"
-        )
-    return f"dataset '{name}' is not at {root}: it comes with the course, so check out the repository again"
+def described(name: str) -> DatasetInfo:
+    """The entry of the catalog. Raises ValueError with the nearest name if there is none of this name."""
+    if name not in DATASETS:
+        hint = paths.did_you_mean(name, DATASETS)
+        raise ValueError(f"unknown dataset '{name}': neither one of {', '.join(DATASETS)} nor a folder.{hint}")
+    return DATASETS[name]
+
+
+def how_to_get(info: DatasetInfo, root: Path) -> str:
+    """One line for a dataset that is not at `root`."""
+    if not info.sources:
+        return f"dataset '{info.name}' is not at {root}: it comes with the course, so check out the repository again"
+    remedy = f"run `python -m faceseg_utils data {info.name}`, or set FACESEG_DATA_DIR to the folder that holds"
+    return f"dataset '{info.name}' is not at {root}: {remedy} {info.name}/"
 
 
 def default_dataset() -> str:
     """The dataset that the notebooks use: `FACESEG_DATASET`, else the sample, else the PicsArt photos."""
-    chosen = os.environ.get("FACESEG_DATASET")
-    if chosen:
-        return chosen
-    return "sample" if (location("sample") / "portraits.csv").is_file() else "picsart"
+    sample = (location("sample") / "portraits.csv").is_file()
+    return os.environ.get("FACESEG_DATASET") or ("sample" if sample else "picsart")

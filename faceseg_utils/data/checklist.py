@@ -2,19 +2,26 @@
 
 import filecmp
 import shutil
-from dataclasses import dataclass
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
+from PIL.Image import Resampling
 
 from faceseg_utils import paths
 from faceseg_utils.data import catalog
 from faceseg_utils.data.images import ImageError, MaskError, SizeError, read_image, read_mask
-from faceseg_utils.data.layout import Item, lies_across, list_items
+from faceseg_utils.data.layout import lies_across, list_items
+
+FAULTS = {
+    ImageError: "every file can be read",
+    SizeError: "photo and mask have the same size",
+    MaskError: "masks hold only the values they may",
+}
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One line of the check-list: what was asked, whether it holds, and the first fault found."""
 
     question: str
@@ -26,43 +33,29 @@ class Check:
 
 
 def check_list(name: str | Path = "sample") -> list[Check]:
-    """Look at every file of a dataset before training on it. Faults become failed lines, never exceptions.
-
-    Asks: does every photo have its mask and every mask its photo, can every file be read, do sizes agree, do masks
-    hold only the values they may, is any mask empty, do the splits share a photo.
-    """
+    """Look at every file of a dataset before training on it. Faults become failed lines, never exceptions."""
     info, root = catalog.find(name)
-    view = info.views[info.default_view]
-    labelled = [split for split, (_, masks) in info.splits.items() if masks]
-    items, unpaired = {}, []
-    for split in labelled:
+    splits, paired = {}, "every photo has its mask, every mask its photo"
+    for split in (split for split, (_, masks) in info.splits.items() if masks):
         try:
-            items[split] = list_items(info, root, split, view)
+            splits[split] = list_items(info, root, split, info.views[info.default_view])
         except (ValueError, OSError) as error:
-            unpaired.append(str(error))
-    checks = [Check("every photo has its mask, every mask its photo", not unpaired, (unpaired or ["yes"])[0])]
-    if unpaired:
-        return checks
-    faults: dict[type, list[str]] = {ImageError: [], SizeError: [], MaskError: []}
-    empty, count = [], 0
-    for item in (item for part in items.values() for item in part):
-        count += 1
+            return [Check(paired, False, str(error))]
+    items = [item for part in splits.values() for item in part]
+    faults: dict[str, list[str]] = {question: [] for question in (*FAULTS.values(), "no mask is empty")}
+    for item in items:
         try:
             if not (item.read()[1] > 0).any():
-                empty.append(item.mask.name)
-        except tuple(faults) as error:
-            faults[type(error)].append(str(error))
-    for question, found in (
-        ("every file can be read", faults[ImageError]),
-        ("photo and mask have the same size", faults[SizeError]),
-        ("masks hold only the values they may", faults[MaskError]),
-        ("no mask is empty", empty),
-    ):
+                faults["no mask is empty"].append(item.mask.name)
+        except tuple(FAULTS) as error:
+            faults[FAULTS[type(error)]].append(str(error))
+    checks = [Check(paired, True, "yes")]
+    for question, found in faults.items():
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        checks.append(Check(question, not found, found[0] + more if found else f"{count} looked at"))
-    shared = set.intersection(*({item.image for item in part} for part in items.values())) if len(items) > 1 else set()
-    sizes = " + ".join(f"{len(part)} {split}" for split, part in items.items())
-    detail = f"in both: {', '.join(sorted(path.name for path in shared)[:3])}" if shared else sizes
+        checks.append(Check(question, not found, found[0] + more if found else f"{len(items)} looked at"))
+    shared = sorted(path.name for path, count in Counter(item.image for item in items).items() if count > 1)
+    sizes = " + ".join(f"{len(part)} {split}" for split, part in splits.items())
+    detail = f"in both: {', '.join(shared[:3])}" if shared else sizes
     return [*checks, Check("no photo is in two splits", not shared, detail)]
 
 
@@ -81,28 +74,25 @@ def fix_sizes(folder: str | Path) -> list[Path]:
         try:
             item.read()
         except SizeError:
-            fixed += _fix_size(item)
+            size, mask = read_image(item.image, largest=None).shape[:2], read_mask(item.mask, info)
+            if not lies_across(mask.shape, size):
+                fixed.append(_fix_size(item.mask, Image.fromarray(mask * 255).resize(size[::-1], Resampling.NEAREST)))
         except (ImageError, MaskError):
             continue
     return fixed
 
 
-def _fix_size(item: Item) -> list[Path]:
-    size = read_image(item.image, largest=None).shape[:2]
-    mask = read_mask(item.mask, item.info)
-    if lies_across(mask.shape, size):
-        return []
-    masks = item.mask.parent
-    original = masks.with_name(f"{masks.name}_original") / item.mask.name
+def _fix_size(mask: Path, fitting: Image.Image) -> Path:
+    original = mask.parent.with_name(f"{mask.parent.name}_original") / mask.name
     if not original.exists():
         original.parent.mkdir(exist_ok=True)
         with paths.written_whole(original) as fresh:
-            shutil.copy2(item.mask, fresh)
-    elif not filecmp.cmp(item.mask, original, shallow=False):
-        raise FileExistsError(f"{original} is there already and differs from {item.mask}; move it away")
-    target = item.mask if item.mask.suffix.lower() == ".png" else item.mask.with_suffix(".png")
+            shutil.copy2(mask, fresh)
+    elif not filecmp.cmp(mask, original, shallow=False):
+        raise FileExistsError(f"{original} is there already and differs from {mask}; move it away")
+    target = mask if mask.suffix.lower() == ".png" else mask.with_suffix(".png")
     with paths.written_whole(target) as fresh:
-        Image.fromarray(mask * 255).resize(size[::-1], Image.Resampling.NEAREST).save(fresh, "PNG")
-    if target != item.mask:
-        item.mask.unlink()
-    return [target]
+        fitting.save(fresh, "PNG")
+    if target != mask:
+        mask.unlink()
+    return target

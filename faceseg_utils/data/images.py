@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from faceseg_utils.data.catalog import DatasetInfo
 
@@ -19,12 +19,7 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow reads more, and hands EPS to 
 LARGEST = 25_000_000  # pixels of a photo to segment or score, which takes some 40 bytes for each of them
 MOST, LONGEST = 100_000_000, 65_535  # pixels of a file that is decoded to be scaled down: in all, and along a side
 
-ORIENTATION = 0x0112  # EXIF tag: phones store photos as the sensor lies and note here how to turn them
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}  # fmt: skip
+ORIENTATION = ExifTags.Base.Orientation  # phones store photos as the sensor lies and note here how to turn them
 
 
 class ImageError(ValueError):
@@ -48,12 +43,12 @@ def read_image(path: str | Path, largest: int | None = LARGEST, content: bytes |
     ImageError in one line that names the file, whatever is wrong with it.
     """
     with _opened(path, MOST if largest else LARGEST, content) as file:
-        turn, image = _turn(file), _opaque(file)
+        image = _opaque(file)
         if image is not file:
             file.close()  # and frees the pixels, a few hundred megabytes of a large photo
         if largest and (shrink := (largest / (image.width * image.height)) ** 0.5) < 1:
             image.thumbnail([max(1, int(side * shrink)) for side in image.size])
-        image = image if turn is None else image.transpose(turn)
+        image = _upright(image, file.info)
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
@@ -64,7 +59,7 @@ def _opaque(file: Image.Image) -> Image.Image:
         grey = (values >> 8).astype(np.uint8)
         grey[values == file.info.get("transparency", -1)] = 255
         return Image.fromarray(grey)
-    if not _may_be_transparent(file):
+    if "A" not in file.getbands() and "transparency" not in file.info:
         return file
     layer = file if file.mode == "RGBA" else file.convert("RGBA")
     image = Image.new("RGB", file.size, "white")
@@ -72,17 +67,16 @@ def _opaque(file: Image.Image) -> Image.Image:
     return image
 
 
-def _may_be_transparent(file: Image.Image) -> bool:
-    return "A" in file.getbands() or "transparency" in file.info
-
-
-def _turn(file: Image.Image) -> Image.Transpose | None:
-    """What turns the image upright, as its EXIF says; damaged EXIF is as good as none."""
-    if file.format == "PNG":
-        file.load()  # its EXIF may follow the pixels
-    with contextlib.suppress(Exception):
-        return TURNS.get(file.getexif().get(ORIENTATION))
-    return None
+def _upright(image: Image.Image, info: dict) -> Image.Image:
+    """The image, turned as the EXIF in its file's `info` says; damaged EXIF is as good as none."""
+    image.load()  # the EXIF of a PNG may follow the pixels
+    image.info = info
+    try:
+        ImageOps.exif_transpose(image, in_place=True)
+    except Exception as error:  # of any kind: of EXIF that cannot be read, or of writing it anew once the image is turned
+        if isinstance(error, MemoryError):
+            raise
+    return image
 
 
 def read_mask(path: str | Path, info: DatasetInfo) -> np.ndarray:
@@ -92,19 +86,17 @@ def read_mask(path: str | Path, info: DatasetInfo) -> np.ndarray:
     naming the file for values that its dataset's masks may not hold, for colours where grey is expected, and for
     transparency that contradicts the values; ImageError where the file cannot be read.
     """
-    if info.encoding == "colour":
-        return nearest_colour(read_image(path, None), info.colours)
+    if info.encoding == "colour":  # the class of the nearest colour: resampled label pictures hold thousands of strays
+        rgb = read_image(path, None).astype(np.int32)
+        distance = [((rgb - colour) ** 2).sum(-1) for colour in np.array(info.colours)]
+        return np.argmin(distance, axis=0).astype(np.uint8)
     with _opened(path, LARGEST) as file:
-        try:
-            classes = _classes(_values(file, info), info)
-            if _may_be_transparent(file):
-                alpha = np.asarray(file.convert("RGBA"))[..., 3]
-                if alpha.min() < 255 and ((alpha > 127) != (classes > 0)).any():
-                    raise MaskError("mask is partly transparent; save it as plain grey, without an alpha channel")
-        except MaskError as error:
-            raise MaskError(f"{shown(path)}: {error}") from None
-        turn = _turn(file)
-        return classes if turn is None else np.asarray(Image.fromarray(classes).transpose(turn))
+        classes = _classes(_values(file, info), info)
+        if "A" in file.getbands() or "transparency" in file.info:
+            alpha = np.asarray(file.convert("RGBA"))[..., 3]
+            if alpha.min() < 255 and ((alpha > 127) != (classes > 0)).any():
+                raise MaskError("mask is partly transparent; save it as plain grey, without an alpha channel")
+        return np.asarray(_upright(Image.fromarray(classes), file.info))
 
 
 def _values(file: Image.Image, info: DatasetInfo) -> np.ndarray:
@@ -113,9 +105,7 @@ def _values(file: Image.Image, info: DatasetInfo) -> np.ndarray:
         indices, palette = np.asarray(file), np.array(file.getpalette("RGB")).reshape(-1, 3)
         used = palette[np.unique(indices)]
         return palette[:, 0][indices] if info.encoding == "binary" and (used == used[:, :1]).all() else indices
-    if file.mode in ("1", "L", "LA"):
-        return np.asarray(file.convert("L"))
-    if file.mode.startswith("I"):
+    if file.mode == "L" or file.mode.startswith("I"):
         return np.asarray(file)
     colours = np.asarray(file.convert("RGB"))
     if (colours != colours[..., :1]).any():
@@ -129,48 +119,41 @@ def _classes(values: np.ndarray, info: DatasetInfo) -> np.ndarray:
         for person in (1, 255, 65535):  # 65535: 16 bits
             if present <= {0, person}:
                 return (values == person).astype(np.uint8)
-        stray, wanted = present - {0, 255}, "only 0 (background) and 255 (person)"
+        known, wanted = {0, 255}, "only 0 (background) and 255 (person)"
     else:
-        known = len(next(iter(info.views.values())).lookup)
-        stray, wanted = present - set(range(known)), f"class indices 0 to {known - 1}"
-    if stray:
-        few = ", ".join(map(str, sorted(stray)[:5])) + (", ..." if len(stray) > 5 else "")
+        known = set(range(len(info.views[info.default_view].lookup)))
+        wanted = f"class indices 0 to {max(known)}"
+    if stray := sorted(present - known):
+        few = ", ".join(map(str, stray[:5])) + (", ..." if len(stray) > 5 else "")
         raise MaskError(f"mask holds the values {few} but may hold {wanted}; was it saved as JPEG or scaled?")
     return values.astype(np.uint8)
 
 
-def nearest_colour(rgb: np.ndarray, colours: tuple) -> np.ndarray:
-    """Class of the nearest palette colour for every pixel: resampled label pictures hold thousands of strays."""
-    distance = [((rgb.astype(np.int32) - colour) ** 2).sum(-1) for colour in np.array(colours)]
-    return np.argmin(distance, axis=0).astype(np.uint8)
-
-
 def shown(name: str | Path) -> str:
     """A file's name fit to be printed on one line: line breaks, control characters and broken UTF-8 are spelt out."""
-    plain = (c.isprintable() or unicodedata.category(c) == "Zs" for c in str(name))  # Zs: spaces
-    return "".join(c if fine else repr(c)[1:-1] for c, fine in zip(str(name), plain))
+    return "".join(c if c.isprintable() or unicodedata.category(c) == "Zs" else repr(c)[1:-1] for c in str(name))
 
 
 def not_a_file(path: str | Path) -> str:
     """Why `path` cannot be a photo, "" if it can: only plain files are opened (a pipe would block for ever)."""
     try:
-        found = os.stat(path)
+        mode = os.stat(path).st_mode
     except FileNotFoundError:
         return "a link to nowhere" if os.path.islink(path) else "no such file"
     except (OSError, ValueError) as error:
         return f"cannot be opened ({getattr(error, 'strerror', error)})"
-    if stat.S_ISREG(found.st_mode):
-        return "" if found.st_size else "the file is empty; fetch or export it again"
-    return f"{'a folder' if stat.S_ISDIR(found.st_mode) else 'a pipe or device'}, not a file"
+    if stat.S_ISREG(mode):
+        return ""
+    return f"{'a folder' if stat.S_ISDIR(mode) else 'a pipe or device'}, not a file"
 
 
 @contextlib.contextmanager
 def _opened(path: str | Path, most: int, content: bytes | None = None):
-    """The opened file of at most `most` pixels. Decoders raise all kinds of errors; here they become ImageError."""
-    name, head = shown(path), b""
-    if reason := not_a_file(path) if content is None else "" if content else "the file is empty; choose it again":
-        raise ImageError(f"{name}: {reason}")
+    """The opened file of at most `most` pixels. Whatever goes wrong while it is read becomes Image- or MaskError."""
+    head = b""
     try:
+        if content is None and (reason := not_a_file(path)):
+            raise ImageError(reason)
         with warnings.catch_warnings(), open(path, "rb") if content is None else io.BytesIO(content) as source:
             warnings.simplefilter("ignore")  # of odd EXIF, and of more pixels than Pillow likes: MOST looks after them
             head = source.read(12)
@@ -180,20 +163,26 @@ def _opened(path: str | Path, most: int, content: bytes | None = None):
                 if file.width * file.height > most or max(file.size) > LONGEST:
                     raise Image.DecompressionBombError
                 yield file
-    except (ImageError, MaskError):
-        raise
-    except UnidentifiedImageError:
+    except Exception as error:
+        kind = MaskError if isinstance(error, MaskError) else ImageError
+        raise kind(f"{shown(path)}: {_fault(error, head, most)}") from None
+
+
+def _fault(error: Exception, head: bytes, most: int) -> str:
+    """What is wrong with a file that begins with `head`, and what to do. Decoders raise all kinds of errors."""
+    if isinstance(error, (ImageError, MaskError)):
+        return str(error)
+    if isinstance(error, UnidentifiedImageError):
+        if not head:
+            return "the file is empty; fetch, export or choose it again"
         heic = head[4:8] == b"ftyp"  # the container of HEIC, AVIF and films
         remedy = "is it HEIC or AVIF? Export it as JPEG" if heic else "choose a JPEG, PNG, WebP or BMP"
-        raise ImageError(f"{name}: no image that can be read; {remedy}") from None
-    except Image.DecompressionBombError:
-        limit = f"{most // 10**6} megapixels, no side above {LONGEST} pixels"
-        raise ImageError(f"{name}: too many pixels; scale it down (at most {limit})") from None
-    except MemoryError:
-        raise ImageError(f"{name}: too little memory is free to read it; scale it down") from None
-    except Exception as error:
-        if getattr(error, "errno", None):
-            raise ImageError(f"{name}: cannot be opened ({error.strerror})") from None
-        reason = shown(" ".join(str(error).split())[:80]) or type(error).__name__
-        fault = f"cannot be read as an image, it is cut off or damaged ({reason})"
-        raise ImageError(f"{name}: {fault}; fetch the file again or remove it") from None
+        return f"no image that can be read; {remedy}"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"too many pixels; scale it down (at most {most // 10**6} megapixels, no side above {LONGEST} pixels)"
+    if isinstance(error, MemoryError):
+        return "too little memory is free to read it; scale it down"
+    if getattr(error, "errno", None):
+        return f"cannot be opened ({error.strerror})"
+    reason = shown(" ".join(str(error).split())[:80]) or type(error).__name__
+    return f"cannot be read as an image, it is cut off or damaged ({reason}); fetch the file again or remove it"

@@ -1,5 +1,6 @@
 """The files of a split: which photos belong to it, and which mask belongs to which photo."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from faceseg_utils.data import images
 from faceseg_utils.data.catalog import IGNORE, DatasetInfo, View
 
 
-def every_tenth(stems: list[str]) -> set[str]:
+def every_tenth(stems: Iterable[str]) -> set[str]:
     """The validation stems of the report: sorted as strings, every tenth (so "10" comes before "2")."""
     return set(sorted(stems)[::10])
 
@@ -57,11 +58,15 @@ def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[It
 
     Raises ValueError for a split that is not there, a photo without mask or a mask without photo.
     """
-    if split == "all":
-        return _all_items(info, root, view)
-    if split not in info.splits:
+    if split not in (*info.splits, "all"):
         raise ValueError(f"dataset '{info.name}' has no split '{split}': it has {', '.join(info.splits)}, all")
-    photo_folder, mask_folder = info.splits[split]
+    if split == "all" and info.splits["train"] != info.splits["val"]:  # two folders may hold the same names
+        return [
+            replace(item, stem=f"{part}-{item.stem}")
+            for part in ("train", "val")
+            for item in list_items(info, root, part, view)
+        ]
+    photo_folder, mask_folder = info.splits["train" if split == "all" else split]
     photos = _files(root / photo_folder)
     if not photos:
         raise ValueError(f"{root / photo_folder}: no images here; expected files like NAME.jpg")
@@ -69,27 +74,13 @@ def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[It
         return [Item(stem, photos[stem], None, info, view) for stem in sorted(photos)]
     masks = _files(root / mask_folder)
     for stem in sorted(photos.keys() ^ masks.keys()):
-        here, there = (photos, mask_folder) if stem in photos else (masks, photo_folder)
-        what = "mask" if stem in photos else "photo"
-        raise ValueError(f"{here[stem]}: no {what} of this name in {root / there}; add {stem}.* there or remove it")
-    chosen = _stems_of_split(info, root, split, list(photos))
+        have, what, there = (photos, "mask", mask_folder) if stem in photos else (masks, "photo", photo_folder)
+        raise ValueError(f"{have[stem]}: no {what} of this name in {root / there}; add {stem}.* there or remove it")
+    chosen = _stems_of_split(info, root, split, set(photos))
     if not chosen:
-        raise ValueError(
-            f"{root / photo_folder}: none of the {len(photos)} photos is in the split '{split}'; add photos, or take "
-            "the split 'all'"
-        )
+        few = f"none of the {len(photos)} photos is in the split '{split}'"
+        raise ValueError(f"{root / photo_folder}: {few}; add photos, or take the split 'all'")
     return [Item(stem, photos[stem], masks[stem], info, view) for stem in sorted(chosen)]
-
-
-def _all_items(info: DatasetInfo, root: Path, view: View) -> list[Item]:
-    labelled = {name: folders for name, folders in info.splits.items() if folders[1]}
-    if len(set(labelled.values())) == 1:  # one folder that is split by name or table: take it whole
-        return list_items(replace(info, splits={"train": labelled["train"]}), root, "train", view)
-    return [
-        replace(item, stem=f"{split}-{item.stem}")  # two folders may hold the same names
-        for split in labelled
-        for item in list_items(info, root, split, view)
-    ]
 
 
 def _files(folder: Path) -> dict[str, Path]:
@@ -106,27 +97,26 @@ def _files(folder: Path) -> dict[str, Path]:
             continue
         if kind not in images.SUFFIXES:
             raise ValueError(f"{name}: {kind} files are not read; convert it to JPEG or PNG, or move it away")
-        if not path.is_file():
-            raise ValueError(f"{name}: {images.not_a_file(path)}; remove it or fetch it again")
+        if fault := images.not_a_file(path):
+            raise ValueError(f"{name}: {fault}; remove it or fetch it again")
         if any("\ud800" <= letter <= "\udfff" for letter in path.name):  # bytes that are no UTF-8: no table can hold it
             raise ValueError(f"{name}: its name is not valid text (UTF-8); rename the file")
         if path.stem in found:
-            raise ValueError(f"{path}: {found[path.stem].name} has the same name without suffix; rename or remove one")
+            raise ValueError(f"{name}: {found[path.stem].name} has the same name without suffix; rename or remove one")
         found[path.stem] = path
     return found
 
 
-def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: list[str]) -> set[str]:
-    if info.splits.get("train") != info.splits.get("val"):  # each split has folders of its own
-        return set(stems)
+def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: set[str]) -> set[str]:
+    if split == "all" or info.splits["train"] != info.splits["val"]:  # each split has folders of its own
+        return stems
     table = metadata(root)
     if "split" in table:  # the sample has its own split, and so may a reader's folder
-        if set(table.index) != set(stems):
-            stray = sorted(set(table.index) ^ set(stems))[0]
-            raise ValueError(f"{root / 'portraits.csv'}: '{stray}' is not both here and in images/; fetch both again")
+        if stray := sorted(set(table.index) ^ stems):
+            raise ValueError(f"{root}/portraits.csv: '{stray[0]}' is not both here and in images/; fetch both again")
         return set(table.index[table["split"] == split])
     validation = every_tenth(stems)
-    return validation if split == "val" else set(stems) - validation
+    return validation if split == "val" else stems - validation
 
 
 def metadata(root: Path) -> pd.DataFrame:

@@ -33,8 +33,7 @@ def metadata(segmenter: Segmenter) -> dict[str, str]:
     """What a program has to know to use the file: `metadata_props` of the ONNX model, lists as JSON."""
     config = segmenter.config
     answer = f"of '{config.classes[1]}'" if config.channels == 1 else "of each class; the mask is their argmax"
-    facts = {name: json.dumps(getattr(config, name)) for name in ("size", "classes", "mean", "std")}
-    return facts | {
+    return {name: json.dumps(getattr(config, name)) for name in ("size", "classes", "mean", "std")} | {
         "input": "photo: float32 [batch, 3, *size], size is height, width; RGB, values 0 to 255, upright, letterboxed",
         "letterbox": "scale = min(size[0] / H, size[1] / W); resize to round(H * scale), round(W * scale); centre "
         "(top and left rounded down); pad with 0",
@@ -47,11 +46,9 @@ def metadata(segmenter: Segmenter) -> dict[str, str]:
 def export_onnx(segmenter: Segmenter, path: str | Path) -> float:
     """Write an ONNX file: `photo` float32 [B, 3, h, w] of 0..255 (letterboxed) -> `probability` [B, C, h, w].
 
-    It is compared with torch on random photos, before it takes the place of an older file and once it is there; the
-    largest difference is returned. The segmenter stays as it is, on its device.
-
-    Raises RuntimeError when onnx or onnxruntime is missing, or when the two disagree by more than 0.001; ValueError
-    for another suffix than .onnx; OSError naming the file when it cannot be written.
+    It is compared with torch on random photos before it takes the place of an older file; returns the largest
+    difference. The segmenter stays as it is, on its device. Raises RuntimeError when onnx or onnxruntime is missing or
+    the difference exceeds 0.001, ValueError for another suffix than .onnx, OSError naming the file when a disk is full.
     """
     try:
         import onnx
@@ -64,7 +61,13 @@ def export_onnx(segmenter: Segmenter, path: str | Path) -> float:
     model = _PixelsToProbabilities(segmenter).eval()
     random = torch.Generator().manual_seed(0)
     photos = [torch.randint(0, 256, (n, 3, *segmenter.config.size), generator=random).float() for n in (1, 1, 3)]
-    graph = onnx.load_from_string(_exported(model, photos[0]))
+    buffer, names = io.BytesIO(), {"input_names": ["photo"], "output_names": ["probability"]}
+    batch = {"photo": {0: "batch"}, "probability": {0: "batch"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # networks check their input's size: the file fixes it
+        warnings.simplefilter("ignore", DeprecationWarning)  # the exporter that is not deprecated needs onnxscript
+        torch.onnx.export(model, (photos[0],), buffer, dynamic_axes=batch, dynamo=False, **names)
+    graph = onnx.load_from_string(buffer.getvalue())
     for value, channels in ((graph.graph.input[0], 3), (graph.graph.output[0], segmenter.config.channels)):
         for dim, size in zip(value.type.tensor_type.shape.dim, ("batch", channels, *segmenter.config.size)):
             dim.Clear()  # the exporter takes more sizes for dynamic than there are
@@ -74,31 +77,13 @@ def export_onnx(segmenter: Segmenter, path: str | Path) -> float:
     path.parent.mkdir(parents=True, exist_ok=True)
     with paths.written_whole(path) as fresh:
         fresh.write_bytes(graph.SerializeToString())
-        _difference(fresh, model, photos)
-    return _difference(path, model, photos)
-
-
-def _exported(model: torch.nn.Module, photo: torch.Tensor) -> bytes:
-    names = {"input_names": ["photo"], "output_names": ["probability"]}
-    batch = {"photo": {0: "batch"}, "probability": {0: "batch"}}
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # The networks check the size of their input, which the file fixes. And the exporter without the word
-        # "deprecated" needs one package more.
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        warnings.simplefilter("ignore", DeprecationWarning)
-        torch.onnx.export(model, (photo,), buffer, dynamic_axes=batch, dynamo=False, **names)
-    return buffer.getvalue()
-
-
-@torch.inference_mode()
-def _difference(path: Path, model: torch.nn.Module, photos: list[torch.Tensor]) -> float:
-    """The largest difference between file and torch, in probability. Raises RuntimeError above `TOLERANCE`."""
-    session = new_session(path)
-    differences = [np.abs(session.run(None, {"photo": x.numpy()})[0] - model(x).numpy()).max() for x in photos]
-    if not max(differences) <= TOLERANCE:
-        raise RuntimeError(f"{path}: ONNX and torch disagree by {max(differences):.4f}; do not use this file")
-    return float(max(differences))
+        session = new_session(fresh)
+        with torch.inference_mode():
+            pairs = [(session.run(None, {"photo": x.numpy()})[0], model(x).numpy()) for x in photos]
+        difference = float(np.max([np.abs(a - b).max() for a, b in pairs]))
+        if not difference <= TOLERANCE:  # NaN, too
+            raise RuntimeError(f"{path}: ONNX and torch disagree by {difference:.4f}; nothing was written")
+    return difference
 
 
 def new_session(path: Path):

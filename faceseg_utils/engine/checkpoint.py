@@ -17,6 +17,7 @@ from faceseg_utils.paths import revision, write_text, written_whole
 FORMAT = 2
 RESULTS = ("val_scores.csv", "summary.json")  # written last: a folder that holds them is a finished run
 EARLY = {"config.json", "config.json.new", "model", "model.new", "last.pt.new"}  # all that precedes the first last.pt
+FACTS = ("device", "precision", "processes", "revision")  # columns of metrics.csv: where an epoch was trained
 REMEDY = {"remedy": "free some space, then go on with resume=True (--resume)"}
 
 
@@ -28,15 +29,11 @@ def check_folder(folder: Path, resume: bool) -> None:
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     begun = found <= {"config.json.new"} or (found <= EARLY and _is_config(folder / "config.json"))
     if not begun and "last.pt" not in found:
-        raise FileExistsError(
-            f"{folder} is not empty and holds no run to go on with ({min(found)}, but no last.pt): "
-            "choose another folder"
-        )
+        why = f"is not empty and holds no run to go on with ({min(found)}, but no last.pt)"
+        raise FileExistsError(f"{folder} {why}: choose another folder")
     if not resume and found & {"last.pt", "model"}:
-        raise FileExistsError(
-            f"{folder} holds a run already: resume=True (on the command line: --resume) goes on with it, "
-            "or choose another folder"
-        )
+        how = "resume=True (on the command line: --resume) goes on with it, or choose another folder"
+        raise FileExistsError(f"{folder} holds a run already: {how}")
 
 
 def _is_config(path: Path) -> bool:
@@ -93,21 +90,15 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]:
         version, saved, history = state["format"], state["config"], state["history"]
         saved = asdict(TrainConfig(**json.loads(saved)))  # fields that are younger than the file get their defaults
     except Exception as error:  # a damaged file fails in many ways; one answer fits them all
-        raise ValueError(
-            f"{path}: damaged, or not a checkpoint of this course ({type(error).__name__}); "
-            "remove the folder and train again"
-        ) from error
+        fault = f"damaged, or not a checkpoint of this course ({type(error).__name__})"
+        raise ValueError(f"{path}: {fault}; remove the folder and train again") from error
     if version != FORMAT:
-        raise ValueError(
-            f"{path}: checkpoint format {version}, this version of the course reads {FORMAT}; take a new folder"
-        )
+        raise ValueError(f"{path}: checkpoint format {version}, this version reads {FORMAT}; take a new folder")
     longer = config.schedule == "constant" and config.epochs > saved["epochs"]
     for name, value in asdict(config).items():
         if saved[name] != value and not (name == "epochs" and longer):
-            raise ValueError(
-                f"{path}: saved with {name}={saved[name]!r}, asked for {name}={value!r}; "
-                "resume with the same configuration, or take a new folder"
-            )
+            change = f"saved with {name}={saved[name]!r}, asked for {name}={value!r}"
+            raise ValueError(f"{path}: {change}; resume with the same configuration, or take a new folder")
     for name, part in parts.items():
         if part is not None and name in state:
             part.load_state_dict(state[name])
@@ -117,13 +108,9 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]:
 
 
 def facts_of(accelerator) -> dict:
-    """Where and by which code an epoch was trained: columns of metrics.csv."""
-    return {
-        "device": device_name(accelerator.device),
-        "precision": str(accelerator.mixed_precision),
-        "processes": accelerator.num_processes,
-        "revision": revision(),
-    }
+    """Where and by which code an epoch is trained: {name: value} of `FACTS`."""
+    device, precision = device_name(accelerator.device), str(accelerator.mixed_precision)
+    return dict(zip(FACTS, (device, precision, accelerator.num_processes, revision())))
 
 
 def write_result(folder: Path, config: TrainConfig, history: list[dict], scores: pd.DataFrame, photos: dict) -> None:
@@ -133,7 +120,7 @@ def write_result(folder: Path, config: TrainConfig, history: list[dict], scores:
     """
     metrics = pd.DataFrame(history)
     best = int(metrics["val_dice"].idxmax())
-    origin = {name: metrics[name].drop_duplicates().tolist() for name in facts_names(metrics)}
+    origin = {name: metrics[name].drop_duplicates().tolist() for name in FACTS if name in metrics}
     summary = {
         **{name: round(float(scores[name].mean()), 6) for name in ("dice", "iou", "boundary_f1")},
         "best_epoch": int(metrics["epoch"][best]),
@@ -146,10 +133,6 @@ def write_result(folder: Path, config: TrainConfig, history: list[dict], scores:
     }
     write_text(folder / "val_scores.csv", scores.round(6).to_csv(lineterminator="\n"), **REMEDY)
     write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n", **REMEDY)
-
-
-def facts_names(metrics: pd.DataFrame) -> list[str]:
-    return [name for name in ("device", "precision", "processes", "revision") if name in metrics]
 
 
 def read_result(folder: Path) -> pd.DataFrame:

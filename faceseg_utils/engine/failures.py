@@ -18,10 +18,8 @@ def enough_memory(config: TrainConfig):
             part = next(n for n in range(2, batch + 1) if batch % n == 0)
             less = f"batch_size={batch // part} with accumulate={config.accumulate * part}"
             advice = f"{less}, the same photos per step"
-        raise RuntimeError(
-            f"out of GPU memory with batch {batch} at {config.size}: try {advice}; "
-            "restart the kernel first, which frees the memory"
-        ) from None
+        need = f"out of GPU memory with batch {batch} at {config.size}: try {advice}"
+        raise RuntimeError(f"{need}; restart the kernel first, which frees the memory") from None
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ draws that.
 """
 
 import math
-from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import torch
@@ -14,17 +15,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch, Rectangle
 from torch import nn
 
+DASHED = {"color": "C3", "linestyle": (0, (4, 2))}  # a skip connection
 
-@dataclass(frozen=True)
-class Block:
-    """A part of the model that ran: its name and the shape of what came out, (channels, height, width)."""
+
+class Block(NamedTuple):
+    """A part of the model that ran: its name and the shape of its output, (channels, height, width)."""
 
     name: str
     shape: tuple[int, int, int]
 
 
-@dataclass(frozen=True)
-class Trace:
+class Trace(NamedTuple):
     """One forward pass. `blocks` in the order in which they ran (0 is the input); `edges` (a, b): b read a directly."""
 
     blocks: tuple[Block, ...]
@@ -40,14 +41,9 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 128)) -
     """Run `model` once on noise of `input_shape` (channels, height, width) and record what ran.
 
     A forward hook on every block cuts the computation there: the block's output goes on as a fresh tensor. So the
-    gradient of a block's output with respect to those tensors is non-zero for exactly the blocks that it read, also
-    where the reading happens outside of any module, and zero for a skip that is passed but not used. The model is
-    run in eval mode and left as it was.
-
-    Raises
-    ------
-    ValueError
-        The model has no parts that can be hooked.
+    gradient of a block's output with respect to those tensors is non-zero for exactly the blocks that it read, even
+    outside any module, and zero for a skip that is passed but not used. The model runs in eval mode and is left as it
+    was. Raises ValueError for a model without parts that can be hooked.
     """
     noise = torch.Generator().manual_seed(0)
     device = next(model.parameters()).device
@@ -57,31 +53,25 @@ def trace(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 128)) -
     def record(name: str, output: torch.Tensor, candidates: dict[int, torch.Tensor]) -> torch.Tensor:
         weights = torch.randn(output.shape, generator=noise).to(output)
         tensors = list(candidates.values())
-        gradients = torch.autograd.grad(output, tensors, weights, retain_graph=True, allow_unused=True)
-        for source, gradient in zip(candidates, gradients, strict=True):
-            if gradient is not None and gradient.any():
-                edges.append((source, len(blocks)))
+        gradients = torch.autograd.grad(output, tensors, weights, retain_graph=True, materialize_grads=True)
+        edges.extend((source, len(blocks)) for source, grad in zip(candidates, gradients, strict=True) if grad.any())
         blocks.append(Block(name, tuple(output.shape[1:])))
         sources.append(output.detach().requires_grad_())
         return sources[-1].clone()  # not the leaf itself: the next layer may work in place
 
-    def hook(name: str):
-        def after(module, inputs, output):
-            if isinstance(output, torch.Tensor):
-                return record(name, output, dict(enumerate(sources)))
-            fresh, inside = [], []  # an encoder: a list of features, each made of the one before
-            for feature in output:
-                if tuple(feature.shape[1:]) == tuple(input_shape) or feature.numel() == 0:
-                    fresh.append(feature)  # the photo itself, or a placeholder
-                    continue
+    def after(name: str, module, inputs, output):
+        if isinstance(output, torch.Tensor):
+            return record(name, output, dict(enumerate(sources)))
+        fresh, inside = [], []  # an encoder: a list of features, each made from the one before
+        for feature in output:
+            if tuple(feature.shape[1:]) != tuple(input_shape) and feature.numel():  # not the photo, nor a placeholder
                 candidates = {len(blocks) - 1: inside[-1]} if inside else dict(enumerate(sources))
-                fresh.append(record(f"{name} {len(inside) + 1}", feature, candidates))
                 inside.append(feature)
-            return type(output)(fresh)
+                feature = record(f"{name} {len(inside)}", feature, candidates)
+            fresh.append(feature)
+        return type(output)(fresh)
 
-        return after
-
-    handles = [module.register_forward_hook(hook(name)) for name, module in _parts(model)]
+    handles = [module.register_forward_hook(partial(after, name)) for name, module in _parts(model)]
     if not handles:
         raise ValueError(f"{type(model).__name__} has no parts to draw: expected an encoder and a decoder, or blocks")
     was_training = model.training
@@ -107,8 +97,8 @@ def _parts(model: nn.Module):
 def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 128)) -> Figure:
     """Draw `model` as it runs on `input_shape` (channels, height, width): one box per block, one arrow per tensor.
 
-    Columns are the order of execution, rows the resolution; in a box the channels, below it the block's name in the
-    model and height x width. Dashed arrows are skip connections: data that passes over at least one block.
+    Columns are the order of execution, rows the resolution; each box shows its channels, its label the block's name in
+    the model and height x width. Dashed arrows are skip connections: data that passes over at least one block.
     """
     ran = trace(model, input_shape)
     last = len(ran.blocks) - 1
@@ -117,7 +107,7 @@ def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 
     figure, axis = plt.subplots(figsize=(8.0, 1.2 + 0.82 * (max(rows) + 1)))
     axis.axis("off")
 
-    sides, small = [], 8 if last < 12 else 7
+    halves, small = [], 8 if last < 12 else 7
     for i, (block, row) in enumerate(zip(ran.blocks, rows, strict=True)):
         channels, height, width = block.shape
         half = 0.13 + 0.026 * math.log2(channels)
@@ -130,34 +120,24 @@ def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 
         outer = (i + half, "right") if i <= deepest else (i - half, "left")
         x, align = (i, "center") if row in (0, max(rows)) else outer
         y, up = (-row + tall + 0.05, "bottom") if row == 0 else (-row - tall - 0.05, "top")
-        axis.text(x, y, f"{_short(block.name)}\n{height}×{width}", ha=align, va=up, size=small, linespacing=1.1)
-        sides.append((half, tall))
+        name = block.name.removeprefix("decoder.").replace("segmentation_", "").replace("encoder ", "enc ")
+        axis.text(x, y, f"{name}\n{height}×{width}", ha=align, va=up, size=small, linespacing=1.1)
+        halves.append(half)
 
     for a, b in ran.edges:
         skip = (a, b) in ran.skips
-        start = (a + sides[a][0], -rows[a])
-        end = (b - sides[b][0], -rows[b])
-        bend = "arc3,rad=-0.2" if skip and rows[a] != rows[b] else "arc3"
-        style = {"linestyle": (0, (4, 2)), "color": "C3", "lw": 1.6} if skip else {"color": "0.35", "lw": 1.3}
-        arrow = FancyArrowPatch(
-            start, end, arrowstyle="-|>", mutation_scale=9, shrinkA=1, shrinkB=1, connectionstyle=bend,
-            gid=f"{'skip' if skip else 'path'} {a} {b}", zorder=0.5 if skip else 1, **style,
-        )  # fmt: skip
-        axis.add_patch(arrow)
+        style = DASHED | {"lw": 1.6, "zorder": 0.5} if skip else {"color": "0.35", "lw": 1.3, "zorder": 1}
+        axis.add_patch(FancyArrowPatch(
+            (a + halves[a], -rows[a]), (b - halves[b], -rows[b]), arrowstyle="-|>", mutation_scale=9, **style,
+            shrinkA=1, shrinkB=1, connectionstyle="arc3,rad=-0.2" if skip and rows[a] != rows[b] else "arc3",
+            gid=f"{'skip' if skip else 'path'} {a} {b}",
+        ))  # fmt: skip
 
-    handles = [
-        Line2D([], [], color="0.35", label="path"),
-        Line2D([], [], color="C3", linestyle=(0, (4, 2)), label=f"skip connection ({len(ran.skips)})"),
-    ]
-    axis.legend(handles=handles, loc="lower right", fontsize=9)
+    skips = Line2D([], [], **DASHED, label=f"skip connection ({len(ran.skips)})")
+    axis.legend(handles=[Line2D([], [], color="0.35", label="path"), skips], loc="lower right", fontsize=9)
     axis.set(xlim=(-0.5, last + 0.5), ylim=(-max(rows) - 0.65, 1.1))
     axis.set_title(f"{type(model).__name__}: channels in the boxes, height × width below", size=10)
     return figure
-
-
-def _short(name: str) -> str:
-    """A block's name as it fits at its box: "decoder.blocks.3" becomes "blocks.3", "encoder 2" becomes "enc 2"."""
-    return name.removeprefix("decoder.").replace("segmentation_", "").replace("encoder ", "enc ")
 
 
 def describe(ran: Trace) -> str:

@@ -1,6 +1,6 @@
 """Static figures: pure functions that return a Figure, and `show`, which gives it alt text and a caption.
 
-One style for the whole course. Colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+The colours are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
 """
 
 import html
@@ -24,7 +24,6 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
-    "axes.labelsize": 10,
     "axes.grid": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.6,
@@ -33,17 +32,12 @@ STYLE = {
     "legend.fontsize": 9,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
-    "font.size": 10,
     "image.interpolation": "nearest",
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",
 }
 WIDTH = 8.0  # inches: the width of a notebook's text column on GitHub
-
-
-def use_style() -> None:
-    """Make the course's style the default of matplotlib in this kernel."""
-    plt.rcParams.update(STYLE)
+BARE = {"xticks": [], "yticks": [], "frame_on": False}  # the axes of a picture
 
 
 def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96, vector: bool = False) -> None:
@@ -51,13 +45,9 @@ def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96, vector: boo
 
     As PNG with `dpi` dots per inch, or with `vector` as SVG: for drawings with small text.
     """
-    buffer = io.BytesIO()
-    kind = "image/svg+xml" if vector else "image/png"
+    buffer, kind = io.BytesIO(), "image/svg+xml" if vector else "image/png"
     with plt.rc_context({"svg.hashsalt": "figure"}):  # the same figure gives the same file
-        if vector:
-            figure.savefig(buffer, format="svg", metadata={"Date": None})
-        else:
-            figure.savefig(buffer, format="png", dpi=dpi)
+        figure.savefig(buffer, format="svg" if vector else "png", dpi=dpi, metadata={"Date": None} if vector else None)
     plt.close(figure)
     content = buffer.getvalue()
     if vector:
@@ -94,38 +84,21 @@ def pictures(rows: list[list[np.ndarray]], titles=(), labels=(), height: float =
     columns = max(map(len, rows))
     ratio = rows[0][0].shape[1] / rows[0][0].shape[0]
     size = (min(WIDTH, columns * height * ratio + 0.3), len(rows) * height + 0.3)
-    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False)
-    for r, row in enumerate(rows):
-        for c in range(columns):
-            axis = axes[r][c]
-            axis.set(xticks=[], yticks=[])
-            axis.grid(False)
-            for spine in axis.spines.values():
-                spine.set_visible(False)
-            if c < len(row):
-                axis.imshow(row[c], **imshow)
-            if r == 0 and c < len(titles):
-                axis.set_title(titles[c])
-            if c == 0 and r < len(labels):
-                axis.set_ylabel(labels[r])
-    return figure
-
-
-def gallery(dataset, indices, columns: int = 6, opacity: float = 0.5, titles=None) -> Figure:
-    """Photos with their masks laid over, `columns` per row."""
-    blended = [blend(*dataset[i], dataset.view.palette, opacity) for i in indices]
-    rows = [blended[k : k + columns] for k in range(0, len(blended), columns)]
-    figure = pictures(rows)
-    for axis, title in zip(figure.axes, titles or (), strict=False):
+    figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, subplot_kw=BARE)
+    for across, row in zip(axes, rows, strict=True):
+        for axis, picture in zip(across, row, strict=False):
+            axis.imshow(picture, **imshow)
+    for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title)
+    for axis, label in zip(axes[:, 0], labels, strict=False):
+        axis.set_ylabel(label)
     return figure
 
 
-def class_legend(axis, classes, palette) -> None:
-    """Name the colours of the classes that are drawn, background left out."""
-    edge = {"edgecolor": GREY, "linewidth": 0.5}
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=np.array(c) / 255, **edge) for c in palette[1:]]
-    axis.legend(handles, classes[1:], loc="center left", bbox_to_anchor=(1, 0.5))
+def gallery(dataset, indices, columns: int = 6) -> Figure:
+    """Photos with their masks laid over, `columns` per row."""
+    blended = [blend(*dataset[i], dataset.view.palette) for i in indices]
+    return pictures([blended[k : k + columns] for k in range(0, len(blended), columns)])
 
 
 def learning_curves(figure, metrics) -> None:
@@ -144,39 +117,32 @@ ERROR_PALETTE = ((0, 0, 0), (0, 114, 178), (230, 159, 0), (204, 121, 167))
 
 
 def error_map(photo: np.ndarray, prediction: np.ndarray, target: np.ndarray, opacity: float = 0.75) -> np.ndarray:
-    """A greyed photo with its `errors.error_kinds` in colour: missed blue, invented orange, another class violet.
-
-    uint8 [H, W, 3]. Raises ValueError when the sizes differ.
-    """
+    """A greyed photo with its `errors.error_kinds` in colour, uint8 [H, W, 3]; ValueError when the sizes differ."""
     grey = np.repeat(photo.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
     return blend(grey, error_kinds(prediction, target), ERROR_PALETTE, opacity)
 
 
-def number_grids(grids, titles=(), cmap="Blues", limits=None, fmt="{:g}", cell: float = 0.36) -> Figure:
+def number_grids(grids, titles, cmap="Blues", limits=None, fmt="{:g}", cell: float = 0.36) -> Figure:
     """Small arrays [h, w] side by side, each number written into its cell: for examples worked out by hand.
 
     `limits` is the (lowest, highest) value of the colour scale, shared by all grids; `cell` in inches.
     """
     grids = [np.asarray(grid, float) for grid in grids]
     low, high = limits or (min(map(np.min, grids)), max(map(np.max, grids)))
+    count, across, down = len(grids), sum(grid.shape[1] for grid in grids), max(grid.shape[0] for grid in grids)
     gap, rim, head = 0.35, 0.08, 0.32  # inches: between grids, around them, for the titles
-    wide, tall = sum(grid.shape[1] for grid in grids), max(grid.shape[0] for grid in grids)
-    cell = min(cell, (WIDTH - 2 * rim - gap * (len(grids) - 1)) / wide)
-    size = (wide * cell + gap * (len(grids) - 1) + 2 * rim, tall * cell + head + rim)
-    figure, left = plt.figure(figsize=size, layout="none"), rim
-    axes = []
-    for grid in grids:  # cells of one size in all grids, whatever their shape
-        height, width = grid.shape[0] * cell, grid.shape[1] * cell
-        bottom = rim + (tall * cell - height) / 2
-        axes.append(figure.add_axes((left / size[0], bottom / size[1], width / size[0], height / size[1])))
-        left += width + gap
-    for axis, grid, title in zip(axes, grids, [*titles, *[""] * len(grids)], strict=False):
-        axis.imshow(grid, cmap=cmap, vmin=low, vmax=high)
+    cell = min(cell, (WIDTH - 2 * rim - gap * (count - 1)) / across)
+    wide, tall = across * cell + gap * (count - 1) + 2 * rim, down * cell + head + rim
+    room = {"left": rim / wide, "right": 1 - rim / wide, "bottom": rim / tall, "top": 1 - head / tall}
+    room |= {"width_ratios": [grid.shape[1] for grid in grids], "wspace": gap * count / (across * cell)}
+    figure, axes = plt.subplots(
+        1, count, figsize=(wide, tall), squeeze=False, gridspec_kw=room, layout="none", subplot_kw=BARE
+    )
+    colours = plt.cm.ScalarMappable(plt.Normalize(low, high), cmap)
+    for axis, grid, title in zip(axes[0], grids, titles, strict=True):
+        axis.imshow(grid, cmap=cmap, norm=colours.norm)
         for (row, column), value in np.ndenumerate(grid):
-            shade = plt.get_cmap(cmap)((value - low) / ((high - low) or 1))[:3]
-            ink = "white" if np.dot(shade, (0.299, 0.587, 0.114)) < 0.5 else "black"
+            ink = "white" if np.dot(colours.to_rgba(value)[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"
             axis.text(column, row, fmt.format(value), ha="center", va="center", color=ink, size=9)
-        axis.set(title=title, xticks=[], yticks=[])
-        axis.grid(False)
-        axis.spines[:].set_visible(False)
+        axis.set_title(title)
     return figure

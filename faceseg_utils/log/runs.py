@@ -1,8 +1,7 @@
-"""The experiment log: run folders read back and compared.
+"""The experiment log: run folders, as `training.train` writes them, read back and compared.
 
-One run is one folder, written by `training.train`: config.json (what was asked for), metrics.csv (one row per epoch),
-val_scores.csv (one row per validation photo) and summary.json (what came out, on which device, from which revision).
-The runs of record lie in experiments/runs, the report's own figures in experiments/report.csv.
+config.json is what was asked for, metrics.csv has one row per epoch, val_scores.csv one per validation photo;
+summary.json is what came out, on which device, from which revision.
 """
 
 import json
@@ -24,15 +23,12 @@ FAULTY = {"45c4e8bd775b"}  # revisions in which the steps of an augmentation dre
 
 @dataclass(frozen=True)
 class Run:
-    """One run, as its folder records it; `val_scores` (index `id`) and `summary` are empty until it is finished.
-
-    In `metrics`, val_dice and val_loss are measured on the photos that choose the best epoch.
-    """
+    """One run, as its folder records it; `val_scores` (index `id`) and `summary` are empty until it is finished."""
 
     id: str
     folder: Path
     config: dict
-    metrics: pd.DataFrame
+    metrics: pd.DataFrame  # its val_dice and val_loss are of the photos that choose the best epoch
     val_scores: pd.DataFrame
     summary: dict
 
@@ -48,7 +44,6 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Did the run come to its end, with a score for every validation photo?"""
         return bool(self.summary)
 
     @property
@@ -78,21 +73,18 @@ class Run:
 
 
 def _read(path: Path):
-    """The object in a .json file, the table in a .csv file. Raises ValueError naming the file for anything else."""
+    """The object in a .json file, the table in a .csv file. Raises as `Run.read` does."""
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent}: {path.name} is missing, so this is no run; `train` writes one")
     try:
         if path.suffix == ".json":
-            content = json.loads(path.read_text(encoding="utf-8"))
-            if not isinstance(content, dict):
-                raise ValueError("expected an object, {...}")
-            return content
+            return {**json.loads(path.read_text(encoding="utf-8"))}
         # Ids and revisions stay text, "NA" and "007" included; only an empty cell means that there is no value.
         table = pd.read_csv(path, dtype={"id": str, "revision": str}, keep_default_na=False, na_values=[""])
         if missing := [name for name in NEEDED[path.name] if name not in table]:
             raise ValueError(f"no column '{missing[0]}'")
         return table
-    except (ValueError, RecursionError) as error:  # pandas and the encoding raise ValueErrors, too
+    except (ValueError, TypeError, RecursionError) as error:  # TypeError: JSON that is no object
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"{path}: cannot be read ({reason}); take it from the repository, or train again") from None
 

@@ -58,11 +58,7 @@ class ModelConfig:
 
 
 def write(folder: str | Path, config: ModelConfig, weights: dict[str, torch.Tensor], half: bool = False) -> None:
-    """Write configuration and weights, with `half` in half precision.
-
-    Raises OSError naming the folder when the disk is full or the place cannot be written to; each file that was there
-    before stays as it was.
-    """
+    """Write configuration and weights, with `half` in half precision, whole or not at all. Raises OSError."""
     weights = {
         key: (value.half() if half and value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in weights.items()

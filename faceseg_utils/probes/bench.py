@@ -28,8 +28,7 @@ from faceseg_utils.losses import LOSSES
 def bench(name: str = "resnet34", size: tuple[int, int] = (320, 320), batch: int = 8, rounds: int = 5) -> dict:
     """Measure and print: training, then one photo from file to mask. Returns the ratios and the seconds behind them.
 
-    `size` is (height, width) in pixels, `rounds` how often each side takes its turn. Raises ValueError for numbers
-    that cannot be or do not fit into memory.
+    `size` is (height, width). Raises ValueError for numbers that cannot be or do not fit into memory.
     """
     dataset = catalog.default_dataset()
     config = TrainConfig(model=name, pretrained=False, dataset=dataset, size=size, batch_size=batch)
@@ -92,16 +91,15 @@ def bench_training(config: TrainConfig, photos: PortraitDataset, rounds: int) ->
     with FlopCounterMode(display=False) as counter:
         examples()
     seconds = {**take_turns({"ours": ours, "plain": examples}, rounds), "waiting": waits[3:]}
-    median = {name: statistics.median(times) for name, times in seconds.items()}
+    step, plain_step, waiting = map(statistics.median, seconds.values())
     a = torch.randn(2048, 2048, device=accelerator.device)
     peak = 2 * 2048**3 / min(take_turns({"product": lambda: a @ a}, 5)["product"])  # FLOP per second
-    ratio, waiting = median["plain"] / median["ours"], median["waiting"] / median["ours"]
-    share = counter.get_total_flops() / (median["ours"] - median["waiting"]) / peak
-    speed = f"{size / median['ours']:.1f} photos/s"
-    print(f"training   {ratio:5.2f} times as fast as the plain loop of smp's examples ({speed})")
-    print(f"           {waiting:5.1%} of a step is spent waiting for photos of {config.dataset}")
+    share = counter.get_total_flops() / (step - waiting) / peak
+    speed = f"{size / step:.1f} photos/s"
+    print(f"training   {plain_step / step:5.2f} times as fast as the plain loop of smp's examples ({speed})")
+    print(f"           {waiting / step:5.1%} of a step is spent waiting for photos of {config.dataset}")
     print(f"           {share:5.1%} of the FLOP/s of a float32 matrix product ({peak / 1e9:.0f} GFLOP/s)")
-    return {"ratio": ratio, "data_share": waiting, "peak_share": share, "seconds": seconds}
+    return {"ratio": plain_step / step, "data_share": waiting / step, "peak_share": share, "seconds": seconds}
 
 
 def bench_photo(config: TrainConfig, photos: PortraitDataset, rounds: int) -> dict:
@@ -116,15 +114,14 @@ def bench_photo(config: TrainConfig, photos: PortraitDataset, rounds: int) -> di
             return {}
         session = new_session(Path(folder) / "model.onnx")
 
-    def in_onnx():
+    def by_onnx():
         photo = read_image(path)
         boxed = letterbox(image=photo)["image"].transpose(2, 0, 1)[None].astype(np.float32)
         answer = torch.from_numpy(session.run(None, {"photo": boxed})[0])
-        answer = transforms.unpad(answer, photo.shape[:2])[0].numpy()           # [1, H, W]
-        return (answer[0] > 0.5).astype(np.uint8)
+        return transforms.unpad(answer, photo.shape[:2])[0, 0].numpy() > 0.5    # [H, W]
 
-    seconds = take_turns({"torch": lambda: segmenter.classify(read_image(path)), "onnx": in_onnx}, rounds)
-    median = statistics.median(seconds["onnx"])
-    ratio, speed = statistics.median(seconds["torch"]) / median, f"{median * 1000:.0f} ms from file to mask, on the CPU"
-    print(f"one photo  {ratio:5.2f} times as fast in ONNX Runtime as in torch ({speed})")
-    return {"ratio": ratio, "seconds": seconds}
+    seconds = take_turns({"torch": lambda: segmenter.classify(read_image(path)), "onnx": by_onnx}, rounds)
+    in_torch, in_onnx = map(statistics.median, seconds.values())
+    speed = f"{in_onnx * 1000:.0f} ms from file to mask, on the CPU"
+    print(f"one photo  {in_torch / in_onnx:5.2f} times as fast in ONNX Runtime as in torch ({speed})")
+    return {"ratio": in_torch / in_onnx, "seconds": seconds}

@@ -17,12 +17,10 @@ from faceseg_utils.training import build_optimizer, new_segmenter, train_step
 def overfit_one_batch(config: TrainConfig, steps: int = 40, device: str | None = None) -> pd.DataFrame:
     """Learn one batch by heart, without augmentation: one row per step with learning_rate, loss and dice.
 
-    A sound set-up comes close to Dice 1. One that does not has a fault in its masks, its loss or its learning rate,
-    and a long run would only hide it.
+    A sound set-up comes close to Dice 1. One that does not has a fault in its masks, its loss or its learning rate.
     """
-    config = replace(config, augment="none")
     one_batch = [range(config.batch_size)] * steps
-    return _short_run(config, one_batch, [config.learning_rate] * steps, device)
+    return _short_run(replace(config, augment="none"), one_batch, [config.learning_rate] * steps, device)
 
 
 def lr_range_test(
@@ -36,16 +34,12 @@ def lr_range_test(
 
 
 def first_steps(config: TrainConfig, steps: int, device: str | None = None) -> pd.DataFrame:
-    """The first steps of a run at a constant learning rate: one row per step with learning_rate, loss and dice.
-
-    For comparing a few values of one choice, such as the batch size, where whole runs would take too long.
-    """
+    """The first steps of a run at a constant learning rate: one row per step with learning_rate, loss and dice."""
     return _short_run(config, _batches(config, steps), [config.learning_rate] * steps, device)
 
 
 def _batches(config: TrainConfig, steps: int) -> list[list[int]]:
-    order = iter(epoch_order(steps * config.batch_size, config.seed, 0))
-    return [[next(order) for _ in range(config.batch_size)] for _ in range(steps)]
+    return np.reshape(epoch_order(steps * config.batch_size, config.seed, 0), (steps, config.batch_size)).tolist()
 
 
 def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.DataFrame:
@@ -62,13 +56,12 @@ def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.Dat
         numbers = [i % len(photos) for i in numbers]
         batch = Batch._make(photos.__getitems__(Cut(numbers, 1 / len(numbers))))
         batch = batch._replace(x=batch.x.to(accelerator.device), y=batch.y.to(accelerator.device))
+        rows.append({"learning_rate": float(rate), "loss": float("nan"), "dice": float("nan")})
         try:
             logits, losses = train_step(model, batch, LOSSES[config.loss], optimizer, accelerator, config.clip)
         except FloatingPointError:  # the rate was too high: that is an answer
-            rows.append({"learning_rate": float(rate), "loss": float("nan"), "dice": float("nan")})
             break
-        loss, dice = losses.mean().item(), hard_dice(logits, batch.y).mean().item()
-        rows.append({"learning_rate": float(rate), "loss": loss, "dice": dice})
-        if loss > stop * min(row["loss"] for row in rows):
+        rows[-1] |= {"loss": losses.mean().item(), "dice": hard_dice(logits, batch.y).mean().item()}
+        if rows[-1]["loss"] > stop * min(row["loss"] for row in rows):
             break
     return pd.DataFrame(rows)

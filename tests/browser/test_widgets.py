@@ -136,12 +136,15 @@ def test_gallery_sorts_filters_and_opens(page, cell):
     wanted = select_rows(table, "false_positives", False, "sex", "female")[:12]
     wait_for(wanted)
 
+    window = page.viewport_size
+    page.set_viewport_size({"width": window["width"], "height": 620})  # an overlay below the grid is out of sight
     buttons.nth(2).focus()
     page.keyboard.press("Enter")
     canvas = here.locator(".faceseg-overlay canvas")
     canvas.wait_for()
     in_sight = "c => { const box = c.getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight; }"
     page.wait_for_function(in_sight, arg=canvas.element_handle())  # the page has scrolled to it
+    page.set_viewport_size(window)
     row = wanted[2]
     twin = MaskOverlay(photos[row], masks[row], probabilities[row])
     assert (pixels(canvas) == twin.pixels()).all()

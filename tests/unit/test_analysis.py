@@ -94,61 +94,36 @@ def test_bands_without_border_or_error():
     assert errors.band_shares(counts)["share_of_errors"].tolist() == [0, 0, 0, 0]
 
 
+def border_widths(probability, reach=16):
+    return errors.profile_widths(*errors.border_profiles(probability, probability > 0.5, reach))
+
+
 @pytest.mark.parametrize("ramp", [4, 8, 16])
 def test_blur_of_a_straight_ramp_is_four_fifths_of_it(ramp):
     columns = np.arange(80)
     probability = np.broadcast_to(np.clip(0.5 - (columns - 39.5) / ramp, 0, 1), (60, 80))
-    widths = errors.border_widths(probability, probability > 0.5)
+    widths = border_widths(probability)
     assert len(widths) > 10 and np.allclose(widths, 0.8 * ramp, atol=0.25)
 
 
 def test_blur_of_a_mask_itself_is_one_step():
-    assert np.median(errors.border_widths(BOX.astype(float), BOX)) == pytest.approx(0.8, abs=0.05)
+    assert np.median(border_widths(BOX.astype(float))) == pytest.approx(0.8, abs=0.05)
     wide = np.zeros((30, 30))
     wide[:, :28] = 0.7  # neither .9 nor .1 before the frame
-    assert len(errors.border_widths(wide, wide > 0.5)) == 0
+    assert len(border_widths(wide)) == 0
 
 
 def test_blur_is_infinite_where_the_probability_never_falls():
     probability = np.where(BOX, 0.8, 0.2)
-    assert np.isinf(errors.border_widths(probability, probability > 0.5, reach=6)).all()
-    assert errors.border_widths(np.zeros((9, 9)), np.zeros((9, 9))).shape == (0,)
+    assert np.isinf(border_widths(probability, reach=6)).all()
+    assert border_widths(np.zeros((9, 9))).shape == (0,)
 
 
 def test_blur_beside_the_frame_is_never_nan():
     rows, columns = np.mgrid[:40, :40]
     disc = (np.hypot(rows - 38, columns - 2) < 15).astype(float)
-    widths = errors.border_widths(disc, disc)
+    widths = border_widths(disc)
     assert len(widths) > 5 and np.isfinite(widths).all() and np.median(widths) < 1.2
-
-
-def test_outline_length_of_a_comb():
-    comb = BOX.copy()
-    comb[10:20, 11:30:2] = 0  # ten teeth of one pixel each
-    assert errors.outline_length(BOX, BOX) == 1 and errors.outline_length(np.zeros_like(BOX), BOX) == 0
-    around, teeth, under_the_gaps, left, right, below = 4 * 20 - 4, 10 * 10, 10, 10, 9, 18  # pixels
-    assert errors.outline_length(comb, BOX) == (teeth + under_the_gaps + left + right + below) / around
-    halves = np.where(BOX[:, :25], 1, 0), BOX[:, :25] * 2  # the frame cuts off, and is no border; 2 is a person too
-    assert errors.outline_length(*halves) == 1
-
-
-def test_skin_like_colours():
-    skin, dark_skin, wood = (224, 172, 136), (96, 62, 48), (165, 115, 75)
-    sky, leaf, white, grey = (120, 170, 240), (60, 140, 50), (255, 255, 255), (90, 90, 90)
-    photo = np.array([[skin, dark_skin, wood, sky, leaf, white, grey]], np.uint8)
-    assert errors.skin_like(photo).tolist() == [[True, True, True, False, False, False, False]]
-
-
-def test_background_errors_by_colour():
-    photo = np.full((40, 40, 3), (120, 170, 240), np.uint8)
-    photo[:, 35:] = (224, 172, 136)
-    target = np.zeros((40, 40), np.uint8)
-    target[:, :10] = 1
-    prediction = target.copy()
-    prediction[:10, 37:] = 1  # 30 pixels, skin-like
-    prediction[:5, 10:12] = 1  # near the person: not counted
-    counts = errors.background_errors(photo, prediction, target, 10)
-    assert counts == {"skin_pixels": 200, "skin_invented": 30, "other_pixels": 15 * 40, "other_invented": 0}
 
 
 def test_islands_touch_nobody():
@@ -156,7 +131,7 @@ def test_islands_touch_nobody():
     prediction[0:5, 0:6] = 1
     prediction[0, 39] = 1  # too small
     found = errors.islands(prediction, BOX, least=20)
-    assert found["area"].tolist() == [30] and found["row"][0] == 2 and found["column"][0] == 2.5
+    assert found["area"].tolist() == [30]
     assert len(errors.islands(BOX, BOX)) == 0
 
 

@@ -19,7 +19,7 @@ def data_dir(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", DATASETS)
 def test_an_entry_agrees_with_itself(name):
     info = DATASETS[name]
-    assert info.name == name and info.licence and info.citation
+    assert info.name == name and info.title and info.licence
     assert info.encoding in ("binary", "index", "colour")
     stored = {len(view.lookup) for view in info.views.values()}
     assert len(stored) == 1, "every view must translate all stored classes"

@@ -21,7 +21,7 @@ from faceseg_utils import __main__ as commands
 from faceseg_utils import paths
 from faceseg_utils.data import catalog, download
 from faceseg_utils.data.catalog import DATASETS, Source
-from faceseg_utils.data.download import BadArchive, DownloadError, Status, fetch, folder_digest, folder_files, status
+from faceseg_utils.data.download import DownloadError, fetch, folder_digest, folder_files, state, status
 
 MEMBERS = DATASETS["picsart"].members
 
@@ -102,7 +102,11 @@ def github(folder) -> bytes:
 
 
 def whole(folder) -> bool:
-    return status("picsart", folder).state == Status.WHOLE
+    return state("picsart", folder) == download.WHOLE
+
+
+def everything(folder) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 def assert_nothing_left(target):
@@ -143,20 +147,27 @@ def test_files_are_sorted_by_their_whole_names(tmp_path):
     for name in ("b/1", "b/10", "b/2", "a/z"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert folder_files(tmp_path) == ["a/z", "b/1", "b/10", "b/2"]
+    assert folder_files(tmp_path, ("b", "a")) == ["a/z", "b/1", "b/10", "b/2"]
     assert folder_files(tmp_path, ("b",)) == ["b/1", "b/10", "b/2"]
 
 
-def test_status_tells_missing_whole_and_damaged_apart(original, tmp_path, make_dataset):
-    assert status("picsart", tmp_path / "none").state == Status.MISSING
-    (tmp_path / "empty").mkdir()
-    assert status("picsart", tmp_path / "empty").state == Status.MISSING
-    assert whole(original) and "present, whole" in str(status("picsart", original))
-    (original / "train_mask/3.png").unlink()
-    found = status("picsart", original)
-    assert found.state == Status.DAMAGED and "NOT whole" in str(found) and str(original) in str(found)
-    found = status("picsart", make_dataset("report"))
-    assert found.state == Status.OTHER_LAYOUT
+def test_status_tells_missing_whole_and_damaged_apart(original, tmp_path, make_dataset, monkeypatch):
+    monkeypatch.setenv("FACESEG_DATA_DIR", str(tmp_path))
+    root = tmp_path / "picsart"
+    assert status("picsart") == f"picsart: missing ({root}); fetch it: python -m faceseg_utils data picsart"
+    root.mkdir()
+    assert state("picsart", root) == download.MISSING
+    shutil.copytree(original, root, dirs_exist_ok=True)
+    assert whole(root) and status("picsart") == f"picsart: present, whole ({root})"
+    (root / "train_mask/3.png").unlink()
+    assert state("picsart", root) == download.DAMAGED
+    assert status("picsart").endswith(f"NOT whole ({root}); remove it, then: python -m faceseg_utils data picsart")
+    assert state("picsart", make_dataset("report")) == download.OTHER_LAYOUT
+
+
+def test_a_damaged_sample_comes_back_with_the_repository(named):
+    root = named("sample")
+    assert status("sample") == f"sample: present, NOT whole ({root}); remove it, then: git checkout data/sample"
 
 
 def test_the_real_photos_are_whole(real_photos):
@@ -172,7 +183,7 @@ def test_each_source_gives_the_whole_dataset_and_only_that(server, original, tar
     assert fetch("picsart", target, (server.offer("/a.zip", pack(original), root=root),)) == target
     assert whole(target)
     assert sorted(p.name for p in target.iterdir()) == sorted(MEMBERS)
-    assert folder_files(target) == folder_files(original)
+    assert everything(target) == everything(original)
     assert list(target.parent.iterdir()) == [target]
 
 
@@ -183,7 +194,7 @@ def test_fasseg_leaves_its_other_versions_behind(server, tmp_path, make_dataset,
     also = [("r/V1/Train_RGB/1.bmp", "x"), ("r/V2/Test_RGB/JPEG/1.jpg", "x"), ("r/V2/.DS_Store", "x")]
     source = server.offer("/f.zip", zipped(original, "r/", also), root="r")
     fetch("fasseg", tmp_path / "new", (source,))
-    assert folder_files(tmp_path / "new") == folder_files(original)
+    assert everything(tmp_path / "new") == everything(original)
 
 
 def test_a_whole_dataset_is_not_fetched_again(server, original):
@@ -365,7 +376,7 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_the_next_starts_cle
     process.stdout.close()
     (partial,) = target.parent.iterdir()
     assert size_of(partial) > 0, "killed half way: something must lie in the partial folder"
-    assert not target.exists() and status("picsart", target).state == Status.MISSING
+    assert not target.exists() and state("picsart", target) == download.MISSING
     make_old(partial)
 
     fetch("picsart", target, (server.offer("/a.zip", bucket(original)),))
@@ -431,10 +442,3 @@ def test_faults_are_one_line_on_stderr_and_exit_code_1(original, tmp_path, monke
     assert commands.main(["data", name]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: ") and message in error and error.count("\n") == 1
-
-
-def test_unpack_refuses_a_file_that_is_no_archive(tmp_path):
-    (tmp_path / "a.zip").write_bytes(b"<html>not found</html>")
-    with pytest.raises(BadArchive, match="damaged archive"):
-        download.unpack(tmp_path / "a.zip", tmp_path / "out", "", ("train",))
-    assert not (tmp_path / "out").exists()

@@ -12,6 +12,18 @@ from faceseg_utils.config import TrainConfig
 from faceseg_utils.data import catalog
 
 
+def test_outline_length_of_a_comb():
+    box = np.zeros((40, 40), np.uint8)
+    box[10:30, 10:30] = 1
+    comb = box.copy()
+    comb[10:20, 11:30:2] = 0  # ten teeth of one pixel each
+    assert run.outline_length(box, box) == 1 and run.outline_length(np.zeros_like(box), box) == 0
+    around, teeth, under_the_gaps, left, right, below = 4 * 20 - 4, 10 * 10, 10, 10, 9, 18  # pixels
+    assert run.outline_length(comb, box) == (teeth + under_the_gaps + left + right + below) / around
+    halves = box[:, :25], box[:, :25] * 2  # the frame cuts off, and is no border; 2 is a person too
+    assert run.outline_length(*halves) == 1
+
+
 @pytest.fixture(params=sorted(path.stem for path in run.HERE.glob("*.csv")))
 def record(request):
     table = pd.read_csv(run.HERE / f"{request.param}.csv", dtype={"id": str, "person": str})

@@ -49,7 +49,7 @@ def test_the_sample_is_the_default_where_it_is_there(monkeypatch, tmp_path):
 def test_configuration_follows_profile_and_changes(tmp_path):
     for folder in ("images", "masks"):
         (tmp_path / folder).mkdir()
-    quick = session.Session("03", str(tmp_path), "quick", "CPU").config(epochs=2, seed=7)
-    full = session.Session("03", str(tmp_path), "full", "CPU").config()
+    quick = session.Session(str(tmp_path), "quick", "CPU").config(epochs=2, seed=7)
+    full = session.Session(str(tmp_path), "full", "CPU").config()
     assert (quick.dataset, quick.epochs, quick.seed) == (str(tmp_path), 2, 7)
     assert full.size[0] * full.size[1] > quick.size[0] * quick.size[1] and full.epochs > quick.epochs

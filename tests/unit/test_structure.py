@@ -193,7 +193,7 @@ evaluate(segmenter, sample)  # now the photos are decoded
 dice.boundary_f1 = lambda *_: dice.np.zeros(1)  # the way to the Dice alone
 hops = {"evaluate": functions(lambda: evaluate(segmenter, sample))}
 
-config = TrainConfig(size=(64, 64), limit=8, pretrained=False)
+config = TrainConfig(size=(64, 64), limit=24, pretrained=False)
 photos, _, _ = loader.datasets(config)
 accelerator = device.new_accelerator("cpu")
 network = training.new_segmenter(config, photos.classes).network
