@@ -73,7 +73,7 @@ def _upright(image: Image.Image, info: dict) -> Image.Image:
     image.info = info
     try:
         ImageOps.exif_transpose(image, in_place=True)
-    except Exception as error:  # of any kind: of EXIF that cannot be read, or of writing it anew once the image is turned
+    except Exception as error:  # of any kind: EXIF cannot be read, or not be written anew once the image is turned
         if isinstance(error, MemoryError):
             raise
     return image
