@@ -2,6 +2,7 @@
 
 import linecache
 import textwrap
+import warnings
 
 import numpy as np
 import pytest
@@ -128,6 +129,15 @@ def test_wrong_answers_are_told_the_mistake(source, message):
     result = grade("dice_score", learner(source))
     assert result.status == "wrong" and result.message.startswith("Not yet. ")
     assert "\n" not in result.message and (message is None or message in result.message)
+
+
+@pytest.mark.parametrize("action", ["error", "always"])
+def test_a_warning_of_the_learners_code_is_no_error_and_no_second_line(action, capfd):
+    noisy = learner("def answer(a, b):\n    np.array([]).mean()\n    return 2 * (a & b).sum() / (a.sum() + b.sum())")
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter(action)
+        assert grade("dice_score", noisy).status == "correct"
+    assert not seen and not capfd.readouterr().err
 
 
 def test_error_inside_a_learners_module_names_its_line():
