@@ -101,17 +101,6 @@ def gallery(dataset, indices, columns: int = 6) -> Figure:
     return pictures([blended[k : k + columns] for k in range(0, len(blended), columns)])
 
 
-def learning_curves(figure, metrics) -> None:
-    """Draw loss and Dice by epoch into a figure or subfigure: while learning, and on photos not trained on."""
-    epochs = metrics["epoch"] + 1
-    for axis, name, label in zip(figure.subplots(1, 2), ("loss", "dice"), ("loss", "Dice"), strict=True):
-        axis.plot(epochs, metrics[f"train_{name}"], "o-", color=GREY, ms=4, label="train (while learning)")
-        axis.plot(epochs, metrics[f"val_{name}"], "o-", color=BLUE, ms=4, label="not trained on")
-        axis.set(xlabel="epoch", ylabel=label, xlim=(0.5, epochs.max() + 0.5))
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    figure.axes[0].legend()
-
-
 # Right (not drawn), missed (blue), invented (orange), another class (violet): distinct for every kind of sight.
 ERROR_PALETTE = ((0, 0, 0), (0, 114, 178), (230, 159, 0), (204, 121, 167))
 

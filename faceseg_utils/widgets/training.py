@@ -34,6 +34,17 @@ def spread(epochs: list[int], count: int = COLUMNS) -> list[int]:
     return [epochs[i] for i in chosen]
 
 
+def learning_curves(figure, metrics) -> None:
+    """Draw loss and Dice by epoch into a figure or subfigure: while learning, and on photos not trained on."""
+    epochs = metrics["epoch"] + 1
+    for axis, name, label in zip(figure.subplots(1, 2), ("loss", "dice"), ("loss", "Dice"), strict=True):
+        axis.plot(epochs, metrics[f"train_{name}"], "o-", color=plots.GREY, ms=4, label="train (while learning)")
+        axis.plot(epochs, metrics[f"val_{name}"], "o-", color=plots.BLUE, ms=4, label="not trained on")
+        axis.set(xlabel="epoch", ylabel=label, xlim=(0.5, epochs.max() + 0.5))
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    figure.axes[0].legend()
+
+
 def progress_figure(history: pd.DataFrame, photos, masks, snapshots: dict[int, list], palette) -> Figure:
     """Curves of `history` above; below, per photo, a row of photo, true mask, and the answers after some epochs.
 
@@ -47,7 +58,7 @@ def progress_figure(history: pd.DataFrame, photos, masks, snapshots: dict[int, l
     rows, height = len(photos), 1.25
     figure = plt.figure(figsize=(plots.WIDTH, 2.5 + rows * height))
     above, below = figure.subfigures(2, 1, height_ratios=[2.5, rows * height])
-    plots.learning_curves(above, history)
+    learning_curves(above, history)
     shown = spread(sorted(snapshots))
     grid = below.subplots(rows, 2 + len(shown), squeeze=False)
     for axes, photo, mask, k in zip(grid, photos, masks, range(rows), strict=True):
