@@ -72,7 +72,7 @@ def written_whole(path: str | Path, remedy: str = "free some space and try again
     remedy when the disk is full or the place cannot be written to; nothing half-written stays.
     """
     path = Path(path)
-    fresh = path.with_name(path.name + ".new")
+    fresh = path.with_name(f".{path.name}.new")  # a name that nobody gives a file
     try:
         _remove(fresh)  # left by a process that was killed
         yield fresh

@@ -16,7 +16,7 @@ from faceseg_utils.paths import revision, write_text, written_whole
 
 FORMAT = 2
 RESULTS = ("val_scores.csv", "summary.json")  # written last: a folder that holds them is a finished run
-EARLY = {"config.json", "config.json.new", "model", "model.new", "last.pt.new"}  # all that precedes the first last.pt
+EARLY = {"config.json", ".config.json.new", "model", ".model.new", ".last.pt.new"}  # all that precedes the first last.pt
 FACTS = ("device", "precision", "processes", "revision")  # columns of metrics.csv: where an epoch was trained
 REMEDY = {"remedy": "free some space, then go on with resume=True (--resume)"}
 
@@ -27,7 +27,7 @@ def check_folder(folder: Path, resume: bool) -> None:
     A run that failed in its first epoch leaves its config.json: another one may begin there.
     """
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    begun = found <= {"config.json.new"} or (found <= EARLY and _is_config(folder / "config.json"))
+    begun = found <= {".config.json.new"} or (found <= EARLY and _is_config(folder / "config.json"))
     if not begun and "last.pt" not in found:
         why = f"is not empty and holds no run to go on with ({min(found)}, but no last.pt)"
         raise FileExistsError(f"{folder} {why}: choose another folder")

@@ -93,8 +93,8 @@ def test_a_folder_is_written_whole_into_the_one_that_is_there(tmp_path):
     (tmp_path / "model").mkdir()
     for name in ("README.md", "config.json"):
         (tmp_path / "model" / name).write_text("old")
-    (tmp_path / "model.new").mkdir()  # left by a process that was killed
-    (tmp_path / "model.new" / "half").touch()
+    (tmp_path / ".model.new").mkdir()  # left by a process that was killed
+    (tmp_path / ".model.new" / "half").touch()
     with paths.written_whole(tmp_path / "model") as fresh:
         fresh.mkdir()
         (fresh / "config.json").write_text("new")

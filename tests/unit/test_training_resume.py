@@ -297,7 +297,7 @@ def test_checkpoint_that_would_run_code_is_refused(config, tmp_path):
 def test_checkpoint_of_another_format_is_refused(run, config):
     state = torch.load(run / "last.pt", weights_only=True)
     torch.save(state | {"format": 99}, run / "last.pt")
-    with pytest.raises(ValueError, match="checkpoint format 99, this version of the course reads 2; take a new"):
+    with pytest.raises(ValueError, match="checkpoint format 99, this version reads 2; take a new"):
         train(config, run, resume=True, device="cpu")
 
 
