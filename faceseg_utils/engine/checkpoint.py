@@ -16,7 +16,7 @@ from faceseg_utils.paths import revision, write_text, written_whole
 
 FORMAT = 2
 RESULTS = ("val_scores.csv", "summary.json")  # written last: a folder that holds them is a finished run
-EARLY = {"config.json", ".config.json.new", "model", ".model.new", ".last.pt.new"}  # all that precedes the first last.pt
+EARLY = {"config.json", ".config.json.new", "model", ".model.new", ".last.pt.new"}  # all before the first last.pt
 FACTS = ("device", "precision", "processes", "revision")  # columns of metrics.csv: where an epoch was trained
 REMEDY = {"remedy": "free some space, then go on with resume=True (--resume)"}
 
