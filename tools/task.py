@@ -160,7 +160,7 @@ def notebooks_test(*options) -> None:
     if missing:
         print("nbval skipped: no notebook, or no data, see above")
     else:
-        pytest("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
+        pytest("-p", "tools.nbval_kernels", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
                "-n", 2, "--dist", "loadscope", "--no-loadscope-reorder", *found, *options, **settings)  # fmt: skip
     chosen = ["-k", " or ".join(path.stem for path in found)] if names else []
     pytest("-n", 2, "--dist", "worksteal", "tests/notebooks", *chosen, *options, **settings)
