@@ -50,9 +50,8 @@ def paired_bootstrap(a, b, draws: int = 10_000, seed: int = 0, level: float = 0.
     if isinstance(a, pd.Series) and isinstance(b, pd.Series):
         if set(a.index) != set(b.index) or not a.index.is_unique:
             only = sorted(map(str, set(a.index) ^ set(b.index)))[:3]
-            raise ValueError(
-                f"a and b are not scores of the same photos (e.g. {', '.join(only) or 'one listed twice'})"
-            )
+            example = ", ".join(only) or "one listed twice"
+            raise ValueError(f"a and b are not scores of the same photos (e.g. {example})")
         b = b.loc[a.index]
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:

@@ -23,7 +23,7 @@ from faceseg_utils.engine import checkpoint
 from faceseg_utils.engine.device import new_accelerator, seed_everything
 from faceseg_utils.engine.failures import enough_memory, interruption_explained
 from faceseg_utils.engine.loader import cuts, datasets, new_loader, statistics, steps_per_epoch
-from faceseg_utils.engine.processes import evaluate_together, same_everywhere, share_of
+from faceseg_utils.engine.processes import evaluate_together, same_everywhere
 from faceseg_utils.engine.progress import epoch_line, watched
 from faceseg_utils.losses import LOSSES, hard_dice
 from faceseg_utils.model import ModelConfig, Segmenter, build_model
@@ -155,7 +155,8 @@ def train(
     accelerator = new_accelerator(device, config.precision, config.accumulate)
     facts = checkpoint.facts_of(accelerator)  # asked now: the code may change while a long run goes on
     rank, ranks, main = accelerator.process_index, accelerator.num_processes, accelerator.is_main_process
-    train_data, monitor_data, val_data = datasets(config)
+    train_data, *scored = datasets(config)
+    monitor_data, val_data = (photos.subset(range(rank, len(photos), ranks)) for photos in scored)  # this process's
     best = new_segmenter(config, train_data.classes)
     network = copy.deepcopy(best.network).to(memory_format=torch.channels_last)
     if ranks > 1 and accelerator.device.type == "cuda":
@@ -189,7 +190,7 @@ def train(
             source = average.module if average is not None else accelerator.unwrap_model(model)
             best.network.load_state_dict(source.state_dict())
             broadcast(list(best.network.buffers()))  # batch statistics are those of the main process everywhere
-            scores = evaluate_together(best, share_of(monitor_data, rank, ranks), LOSSES[config.loss])
+            scores = evaluate_together(best, monitor_data, LOSSES[config.loss])
             history.append({
                 "epoch": epoch,
                 "learning_rate": optimizer.param_groups[0]["lr"],
@@ -206,7 +207,7 @@ def train(
 
     accelerator.wait_for_everyone()
     best = Segmenter.load(folder / "model").to(accelerator.device)
-    val_scores = evaluate_together(best, share_of(val_data, rank, ranks), LOSSES[config.loss])
+    val_scores = evaluate_together(best, val_data, LOSSES[config.loss])
     if main:
         checkpoint.write_metrics(folder, history)  # a run killed right before it would miss its last row
         photos = {"train": len(train_data), "val": len(val_scores)}

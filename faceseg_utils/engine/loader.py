@@ -35,10 +35,8 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
     monitor = train.subset(held).with_transform(None) if held else val
     kept = sorted(set(range(len(train))) - set(held))
     if not kept:
-        raise ValueError(
-            f"too few photos in '{config.dataset}': {len(train)} for training, and all of them are held out to choose "
-            "the best epoch; add photos, or set holdout=0"
-        )
+        held_all = f"{len(train)} for training, and all of them are held out to choose the best epoch"
+        raise ValueError(f"too few photos in '{config.dataset}': {held_all}; add photos, or set holdout=0")
     learned = train.subset(kept[: config.limit or None])
     if config.extra:
         extra = PortraitDataset(config.extra, "all", config.view)
@@ -86,8 +84,8 @@ def steps_per_epoch(photos: int, config: TrainConfig) -> int:
 def new_loader(photos: PortraitDataset, batches: list[Cut], device: torch.device, ranks: int = 1) -> DataLoader:
     """Yields a `Batch` on the device for each cut."""
     workers = data_workers(device, ranks)
-    for i in range(len(photos)) if workers else ():
-        photos[i]  # decode now: what workers decode is lost with them at the end of the epoch
+    if workers:
+        photos.decode()  # what workers decode is lost with them at the end of the epoch
     pin = device.type == "cuda"
     loader = DataLoader(photos, batch_sampler=batches, collate_fn=Batch._make, num_workers=workers, pin_memory=pin)
     return prepare_data_loader(loader, device, num_processes=1, process_index=0, put_on_device=True)

@@ -8,11 +8,6 @@ from faceseg_utils.evaluation import evaluate
 from faceseg_utils.model import Segmenter
 
 
-def share_of(photos: PortraitDataset, rank: int, ranks: int) -> PortraitDataset:
-    """The photos that process `rank` of `ranks` scores."""
-    return photos.subset(range(rank, len(photos), ranks))
-
-
 def evaluate_together(segmenter: Segmenter, mine: PortraitDataset, loss) -> pd.DataFrame:
     """`evaluate` of this process's own photos, then the tables of all processes as one: each photo counts once."""
     scores = [evaluate(segmenter, mine, loss)] if len(mine) else []

@@ -95,3 +95,15 @@ def test_resident_memory_is_flat_beyond_the_limit(capsys):
     assert resident[-1] - resident[1] < 15e6
     assert fitted[-1] == 40 * 256 * 192 * 4 and small[-1] < 40e6
     assert capsys.readouterr().out.count("\n") == 2 + len(rows)
+
+
+def test_decoding_ahead_reads_each_photo_once_and_stops_where_the_room_ends(make_dataset, monkeypatch):
+    photos, read = PortraitDataset(make_dataset("own", 6), "all"), []
+    once = type(photos.items[0]).read
+    monkeypatch.setattr(type(photos.items[0]), "read", lambda item: read.append(item.stem) or once(item))
+    photos.decode()
+    photos.decode()
+    assert read == photos.stems, "the second time there is nothing to do"
+    photos._kept, size = Kept(limit=2 * sum(array.nbytes for array in photos[0])), len(read)
+    photos.decode()
+    assert len(photos._kept.pairs) == 2 and len(read) - size == 3
