@@ -10,6 +10,7 @@ import argparse
 
 from experiments.check import check_log, run_folders
 from experiments.command import run
+from experiments.exam import check_exam
 from experiments.publish import check_models, publish
 from experiments.record import write_tables
 from faceseg_utils.log.runs import log_table
@@ -17,7 +18,7 @@ from faceseg_utils.log.runs import log_table
 
 def check(folder: str | None) -> int:
     """Print the problems of the runs, and without a folder of the models of record too; 1 if there are any."""
-    problems = check_log(folder) + ([] if folder else check_models())
+    problems = check_log(folder) + ([] if folder else [*check_models(), *check_exam()])
     runs = len(run_folders(folder))
     print("\n".join(problems) or f"{runs} run{'s' if runs > 1 else ''}, complete and consistent")
     return int(bool(problems))

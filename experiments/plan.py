@@ -26,12 +26,13 @@ CONTINUES = {f"report{side}-final-s0": f"report{side}-batch8-lr3e-4-s0" for side
 PLAN["report160-unet11-bn-s0"] = replace(PLAN["report160-unet11-s0"], model="vgg11_bn", epochs=10)
 
 # 2. Ours, one change at a time, each from the one before. A tenth of train chooses the epoch; the 150 validation
-#    photos are for the record alone. The last change, the test-time flip, needs no training: `--flip`.
-step = TrainConfig(
+#    photos are for the record alone, and the 150 exam photos for `experiments.exam`. The last change, the test-time
+#    flip, needs no training: `--flip`.
+rung = TrainConfig(
     model="lite0", pretrained=False, dataset="picsart", size=(160, 128), augment="none", loss="bce",
     optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0, epochs=10, clip=0.0,
 )  # fmt: skip
-LADDER = {"0-scratch": step}
+RUNGS = {"0-scratch": rung}
 for name, change in {
     "1-imagenet": {"pretrained": True},
     "2-augmented": {"augment": "portrait"},
@@ -40,19 +41,16 @@ for name, change in {
     "5-average": {"ema": 0.998},
     "6-resolution": {"size": (320, 256)},
 }.items():
-    LADDER[name] = step = replace(step, **change)
-PLAN |= {f"ladder-{name}-s0": config for name, config in LADDER.items()}
-PLAN |= {f"ladder-{name}-s1": replace(LADDER[name], seed=1) for name in ("5-average", "6-resolution")}
+    RUNGS[name] = rung = replace(rung, **change)
+PLAN |= {f"rung-{name}-s0": config for name, config in RUNGS.items()}
+PLAN |= {f"rung-{name}-s1": replace(RUNGS[name], seed=1) for name in ("5-average", "6-resolution")}
 
-# 3. Small runs that take minutes: enough to show how runs are compared.
-small = TrainConfig(dataset="picsart", size=(128, 96), epochs=3, limit=320)
-PLAN["picsart-lite0-all-s0"] = replace(small, epochs=2, limit=0)
-for seed in (0, 1):
-    PLAN |= {
-        f"picsart-lite0-quick-s{seed}": replace(small, seed=seed),
-        f"picsart-lite0-noaug-s{seed}": replace(small, seed=seed, augment="none"),
-        f"picsart-lite0-scratch-s{seed}": replace(small, seed=seed, pretrained=False),
-    }
+# 3. Runs of less than a minute, five seeds of each setting: how runs are compared, and how far apart seeds lie.
+short = TrainConfig(dataset="picsart", size=(128, 96), epochs=3, limit=320)
+for name, change in {
+    "base": {}, "plain": {"augment": "none"}, "scratch": {"pretrained": False}, "bce": {"loss": "bce"},
+}.items():  # fmt: skip
+    PLAN |= {f"short-{name}-s{seed}": replace(short, seed=seed, **change) for seed in range(5)}
 reportstyle = replace(PRESETS["report-tuned"], size=(96, 96), epochs=3, limit=320)
 PLAN["picsart-resnet34-reportstyle-s0"] = replace(reportstyle, padding="ignore")
 PLAN["picsart-resnet34-padding-s0"] = reportstyle  # padding counts as background, as it did in the report
@@ -60,9 +58,23 @@ PLAN["picsart-resnet34-padding-s0"] = reportstyle  # padding counts as backgroun
 # 4. The model of record, in two steps. The first learns from hand-drawn masks and pseudo-labels together (those of
 #    `experiments.pseudo.run`, drawn by MediaPipe), at a size that is quick. The second goes on from it with the
 #    hand-drawn masks alone, at the photos' own size, with a loss that weighs the border.
-record = TrainConfig(dataset="picsart", extra="build/pseudo", size=(256, 192), epochs=8, ema=0.998, holdout=0.05)
-PLAN["picsart-lite0-pseudo-s0"] = record
-PLAN["picsart-lite0-record-s0"] = replace(
-    record, weights="experiments/runs/picsart-lite0-pseudo-s0/model", extra="", size=(320, 256), epochs=16,
+first = TrainConfig(dataset="picsart", extra="build/pseudo", size=(256, 192), epochs=8, ema=0.998)
+PLAN["portrait-lite0-first-s0"] = first
+PLAN["portrait-lite0-s0"] = replace(
+    first, weights="experiments/runs/portrait-lite0-first-s0/model", extra="", size=(320, 256), epochs=16,
     loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1,
 )  # fmt: skip
+
+# 5. Before photos were set aside for an exam: the same ladder, short runs and record on the report's split. They saw
+#    the exam photos, so they have no score on them.
+before = {"train_on": "train+exam"}
+for name in list(PLAN):
+    if name.startswith("rung-"):
+        PLAN[name.replace("rung", "ladder")] = replace(PLAN[name], **before)
+for old, new in {"quick": "base", "noaug": "plain", "scratch": "scratch"}.items():
+    PLAN |= {f"picsart-lite0-{old}-s{seed}": replace(PLAN[f"short-{new}-s{seed}"], **before) for seed in (0, 1)}
+PLAN["picsart-lite0-all-s0"] = replace(short, epochs=2, limit=0, **before)
+PLAN["picsart-lite0-pseudo-s0"] = replace(first, holdout=0.05, **before)
+PLAN["picsart-lite0-record-s0"] = replace(
+    PLAN["portrait-lite0-s0"], weights="experiments/runs/picsart-lite0-pseudo-s0/model", holdout=0.05, **before
+)

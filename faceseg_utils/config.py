@@ -12,6 +12,7 @@ LOSSES = ("bce", "dice", "bce+dice", "focal", "tversky", "boundary-bce", "bounda
 AUGMENTATIONS = ("none", "report", "portrait")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHOICES = {
+    "train_on": ("train", "train+exam"),
     "normalise": ("encoder", "unit"),
     "augment": AUGMENTATIONS,
     "padding": ("ignore", "background"),
@@ -30,6 +31,7 @@ class TrainConfig:
     pretrained: bool = True  # begin with ImageNet weights in the encoder
     weights: str = ""  # a saved model (name or folder) to fine-tune; it takes the place of ImageNet weights
     dataset: str = "sample"  # a dataset's name, or a folder with images/ and masks/
+    train_on: str = "train"  # train+exam: the report's split, from before photos were set aside for an exam
     view: str = "person"  # the classes to learn: person, face or parts, where the dataset has them
     size: tuple[int, int] = (256, 192)  # height and width that photos are letterboxed to, divisible by 32
     normalise: str = "encoder"  # statistics of the encoder's pretraining; unit: pixels / 255, as in the report
@@ -93,6 +95,9 @@ class TrainConfig:
                 raise ValueError(f"{field.name}={value!r}: expected a finite number")
 
 
+BEFORE = {"train_on": "train+exam"}  # what a run did that is older than the field
+
+
 def explained(kind: type) -> dict[str, str]:
     """The comment behind each field of a dataclass, as its source has it: {field: comment}."""
     line = re.compile(r"^    (\w+): .+?  # (.+)$", re.MULTILINE)
@@ -100,9 +105,9 @@ def explained(kind: type) -> dict[str, str]:
 
 
 _REPORT = TrainConfig(
-    pretrained=False, dataset="picsart", size=(320, 320), normalise="unit", augment="report", padding="background",
-    loss="bce", optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0, batch_size=4,
-    epochs=150, clip=0.0, holdout=0.0,
+    pretrained=False, dataset="picsart", train_on="train+exam", size=(320, 320), normalise="unit", augment="report",
+    padding="background", loss="bce", optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0,
+    batch_size=4, epochs=150, clip=0.0, holdout=0.0,
 )  # fmt: skip
 
 PRESETS = {

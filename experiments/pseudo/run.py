@@ -81,7 +81,8 @@ def main(arguments: list[str]) -> None:
         parser.error("choose what draws the masks: --python for MediaPipe, --model for a model of ours, or both")
 
     test = PortraitDataset("picsart", "test").items
-    photos = new_photos(test, PortraitDataset("picsart", "all").items)
+    labelled = PortraitDataset("picsart", "all") + PortraitDataset("picsart", "exam")
+    photos = new_photos(test, labelled.items)
     print(f"{len(test)} photos, {len(test) - len(photos)} left out as near duplicates of labelled ones")
     votes = []
     if options.model:

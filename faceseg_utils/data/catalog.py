@@ -3,6 +3,7 @@
 Plain data: `layout` lists the files of a split, `images` reads them, `download` fetches them.
 """
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,6 +57,7 @@ class DatasetInfo:
     `encoding` says how a mask file spells its classes: "binary" (0 and 255), "index" (pixel value = class) or
     "colour" (RGB, nearest colour of `colours`). `splits` maps a split to its folders of images and masks
     (None: no masks); `digest` is the SHA-256 over all file names and contents (`download.folder_digest`).
+    `exam_digest` is that of the list of its exam photos, where it has some: NAME-exam.txt beside this file.
     """
 
     name: str
@@ -68,10 +70,21 @@ class DatasetInfo:
     members: tuple[str, ...] = ()  # folders whose files, without sub-folders, a download holds and a digest covers
     digest: str = ""
     licence: str = ""
+    exam_digest: str = ""
 
     @property
     def default_view(self) -> str:
         return next(iter(self.views))
+
+    @property
+    def exam(self) -> frozenset[str]:
+        """Stems of the photos that no model learns from and no choice is made by. Raises ValueError if edited."""
+        if not self.exam_digest:
+            return frozenset()
+        names = Path(__file__).with_name(f"{self.name}-exam.txt").read_text(encoding="utf-8").split()
+        if hashlib.sha256(" ".join(names).encode()).hexdigest() != self.exam_digest:
+            raise ValueError(f"the list of exam photos of '{self.name}' has been changed: take it from the repository")
+        return frozenset(names)
 
 
 def _github(repository: str, commit: str, folder: str = "") -> Source:
@@ -103,7 +116,10 @@ DATASETS = {
             title="PicsArt AI Hackathon portraits",
             encoding="binary",
             views={"person": View(PERSON, (0, 1))},
-            splits={"train": ("train", "train_mask"), "val": ("train", "train_mask"), "test": ("test", None)},
+            splits={
+                **dict.fromkeys(("train", "val", "exam", "train+exam"), ("train", "train_mask")),
+                "test": ("test", None),
+            },
             sources=(
                 Source("https://s3.eu-central-1.amazonaws.com/datasouls/public/picsart_hack_online_data.zip"),
                 _github("manaleks/picsart-contest", "bcff7852acaea9647168338c651cced904bf5ac8", "/data"),
@@ -111,6 +127,7 @@ DATASETS = {
             members=("train", "train_mask", "test"),
             digest="82e76a2db277e519d6f999a5b95efa15aadf3eedd51f7189967500dda83ba300",
             licence="none stated: research and teaching use, no redistribution",
+            exam_digest="2ef014c76e8f3e3bf1f40449810fde392544cb837e2ad1825b3844138175606d",
         ),
         DatasetInfo(
             name="fasseg",
@@ -156,7 +173,8 @@ def find(name_or_path: str | Path) -> tuple[DatasetInfo, Path]:
     if not root.is_dir():
         raise FileNotFoundError(how_to_get(info, root))
     if name == "picsart" and (root / "train" / "images").is_dir():  # the layout of the report
-        return replace(info, splits=own_folder(root).splits), root
+        splits = own_folder(root).splits
+        return replace(info, splits=splits | dict.fromkeys(("exam", "train+exam"), splits["train"])), root
     return info, root
 
 

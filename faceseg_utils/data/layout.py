@@ -54,7 +54,7 @@ def lies_across(one: tuple[int, ...], other: tuple[int, ...]) -> bool:
 
 
 def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[Item]:
-    """The photos of a split, sorted by stem as strings; "all" joins every split that has masks.
+    """The photos of a split, sorted by stem as strings; "all" joins every split that has masks but the exam.
 
     Raises ValueError for a split that is not there, a photo without mask or a mask without photo.
     """
@@ -109,14 +109,15 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: set[str]) -> set[str]:
     if split == "all" or info.splits["train"] != info.splits["val"]:  # each split has folders of its own
-        return stems
+        return stems - info.exam
     table = metadata(root)
     if "split" in table:  # the sample has its own split, and so may a reader's folder
         if stray := sorted(set(table.index) ^ stems):
             raise ValueError(f"{root}/portraits.csv: '{stray[0]}' is not both here and in images/; fetch both again")
         return set(table.index[table["split"] == split])
     validation = every_tenth(stems)
-    return validation if split == "val" else stems - validation
+    parts = {"val": validation, "exam": stems & info.exam, "train+exam": stems - validation}
+    return parts.get(split, stems - validation - info.exam)
 
 
 def metadata(root: Path) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from faceseg_utils.config import TrainConfig
+from faceseg_utils.config import BEFORE, TrainConfig
 from faceseg_utils.data import catalog
 from faceseg_utils.engine.device import device_name
 from faceseg_utils.model import Segmenter
@@ -88,7 +88,7 @@ def load_checkpoint(path: Path, config: TrainConfig, parts: dict) -> list[dict]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         version, saved, history = state["format"], state["config"], state["history"]
-        saved = asdict(TrainConfig(**json.loads(saved)))  # fields that are younger than the file get their defaults
+        saved = asdict(TrainConfig(**BEFORE | json.loads(saved)))  # fields that are younger than the file are added
     except Exception as error:  # a damaged file fails in many ways; one answer fits them all
         fault = f"damaged, or not a checkpoint of this course ({type(error).__name__})"
         raise ValueError(f"{path}: {fault}; remove the folder and train again") from error

@@ -25,12 +25,13 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
     """Train, monitor and validation photos of a run. Monitor chooses the best epoch; see `TrainConfig.holdout`.
 
     Train carries the run's pipeline, the other two come as arrays for `evaluate`. Raises ValueError where no photo is
-    left to learn from, or where `extra` would teach a photo of monitor or validation.
+    left to learn from, or where `extra` would teach a photo of monitor, validation or exam.
     """
     padding = {"ignore": IGNORE, "background": 0}[config.padding]
     pipeline = Pipeline(config.size, *statistics(config), config.augment, padding)
-    train = PortraitDataset(config.dataset, "train", config.view, pipeline, config.seed)
     val = PortraitDataset(config.dataset, "val", config.view)
+    split = config.train_on if config.train_on in val.info.splits else "train"  # most datasets have no exam
+    train = PortraitDataset(config.dataset, split, config.view, pipeline, config.seed)
     held = held_out(train.people, config.holdout)
     monitor = train.subset(held).with_transform(None) if held else val
     kept = sorted(set(range(len(train))) - set(held))
@@ -40,7 +41,8 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
     learned = train.subset(kept[: config.limit or None])
     if config.extra:
         extra = PortraitDataset(config.extra, "all", config.view)
-        if leaked := sorted(set(extra.stems) & {*val.stems, *monitor.stems}):
+        judges = {*val.stems, *monitor.stems, *val.info.exam}
+        if leaked := sorted(set(extra.stems) & judges):
             raise ValueError(f"extra='{config.extra}' holds the photo '{leaked[0]}', which has to judge: remove it")
         learned = learned + extra
     return learned, monitor, val

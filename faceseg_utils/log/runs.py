@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from faceseg_utils.config import TrainConfig
+from faceseg_utils.config import BEFORE, TrainConfig
 from faceseg_utils.paths import did_you_mean, experiments_folder, models_folder
 
 SCORES = ["dice", "iou", "boundary_f1"]
@@ -60,8 +60,8 @@ class Run:
 
     @property
     def settings(self) -> dict:
-        """Every field of `TrainConfig`: fields that were added after the run have their defaults."""
-        return {field.name: field.default for field in fields(TrainConfig)} | self.config
+        """Every field of `TrainConfig`: fields that were added after the run have the values that it had then."""
+        return {field.name: field.default for field in fields(TrainConfig)} | BEFORE | self.config
 
     def row(self) -> dict:
         """The run as one row of the log: its configuration, its scores, and where they come from."""
