@@ -32,7 +32,7 @@ rung = TrainConfig(
     model="lite0", pretrained=False, dataset="picsart", size=(160, 128), augment="none", loss="bce",
     optimizer="adam", schedule="constant", learning_rate=1e-3, weight_decay=0.0, epochs=10, clip=0.0,
 )  # fmt: skip
-RUNGS = {"0-scratch": rung}
+LADDER = {"0-scratch": rung}
 for name, change in {
     "1-imagenet": {"pretrained": True},
     "2-augmented": {"augment": "portrait"},
@@ -41,9 +41,9 @@ for name, change in {
     "5-average": {"ema": 0.998},
     "6-resolution": {"size": (320, 256)},
 }.items():
-    RUNGS[name] = rung = replace(rung, **change)
-PLAN |= {f"rung-{name}-s0": config for name, config in RUNGS.items()}
-PLAN |= {f"rung-{name}-s1": replace(RUNGS[name], seed=1) for name in ("5-average", "6-resolution")}
+    LADDER[name] = rung = replace(rung, **change)
+PLAN |= {f"rung-{name}-s0": config for name, config in LADDER.items()}
+PLAN |= {f"rung-{name}-s1": replace(LADDER[name], seed=1) for name in ("5-average", "6-resolution")}
 
 # 3. Runs of less than a minute, five seeds of each setting: how runs are compared, and how far apart seeds lie.
 short = TrainConfig(dataset="picsart", size=(128, 96), epochs=3, limit=320)

@@ -44,7 +44,7 @@ def state(run: str, config: TrainConfig, runs: Path) -> str:
     return "stale" if found.stale else "done"
 
 
-def minutes(config: TrainConfig, photos: int = 1341) -> float:
+def minutes(config: TrainConfig, photos: int = 1191) -> float:
     """Roughly what a run costs on two CPU cores: forward and backward count as three forwards, at the speed measured.
 
     GFLOP per second: 600 for plain convolutions with bf16 matrix units, 150 without; 130 for depthwise ones, which run

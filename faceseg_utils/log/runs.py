@@ -36,7 +36,7 @@ class Run:
     def read(cls, folder: str | Path) -> "Run":
         """Read a run folder. Raises FileNotFoundError where it is no run, ValueError naming a file that is damaged."""
         folder = Path(folder)
-        config, metrics = _read(folder / "config.json"), _read(folder / "metrics.csv")
+        config, metrics = BEFORE | _read(folder / "config.json"), _read(folder / "metrics.csv")
         scores, summary = pd.DataFrame(columns=SCORES), {}
         if (folder / "summary.json").is_file() and (folder / "val_scores.csv").is_file():
             scores, summary = _read(folder / "val_scores.csv").set_index("id"), _read(folder / "summary.json")
@@ -60,8 +60,8 @@ class Run:
 
     @property
     def settings(self) -> dict:
-        """Every field of `TrainConfig`: fields that were added after the run have the values that it had then."""
-        return {field.name: field.default for field in fields(TrainConfig)} | BEFORE | self.config
+        """Every field of `TrainConfig`: fields that were added after the run have their defaults."""
+        return {field.name: field.default for field in fields(TrainConfig)} | self.config
 
     def row(self) -> dict:
         """The run as one row of the log: its configuration, its scores, and where they come from."""
