@@ -1,6 +1,7 @@
 """The exam: 150 PicsArt photos that no model of the course learns from and no choice is made by.
 
     python -m experiments.exam RUN ...     open the exam for finished runs, whose weights are in RUN/model
+    python -m experiments.exam             validation beside exam, for all runs that have taken it
     python -m experiments.exam --draw      draw the photos anew by the rule, and compare them with the stored names
 
 Every opening is one row of experiments/exam/openings.csv: which run, when, by whom, with which weights, and what came
@@ -79,6 +80,16 @@ def openings(experiments: Path | None = None) -> pd.DataFrame:
 def exam_scores(run: str, experiments: Path | None = None) -> pd.DataFrame:
     """The scores of each exam photo in the one opening for this run, index `id`."""
     return pd.read_csv(exam_folder(experiments) / "scores" / f"{run}.csv", dtype={"id": str}).set_index("id")
+
+
+def optimism(experiments: Path | None = None) -> pd.DataFrame:
+    """Validation beside exam: mean Dice of every run that has taken the exam, index `run`, best on validation first."""
+    experiments = experiments or paths.experiments_folder()
+    log = openings(experiments)
+    runs = {name: Run.read(experiments / "runs" / name) for name in log.index}
+    validation = pd.Series({name: run.summary["dice"] for name, run in runs.items()}, dtype=float)
+    table = pd.DataFrame({"validation": validation, "exam": log["dice"]}).rename_axis("run")
+    return table.sort_values("validation", ascending=False)
 
 
 def saw_exam(run: Run, experiments: Path) -> str:
@@ -162,7 +173,7 @@ def main(arguments: list[str]) -> int | None:
         row = open_exam(place if place.is_dir() else name, options.by)
         print(f"{name}: Dice {row['dice']:.4f}, boundary F1 {row['boundary_f1']:.4f} (opened {row['opened']})")
     if not options.runs:
-        print(openings().to_string())
+        print(optimism().to_string(float_format="%.4f"))
     return None
 
 

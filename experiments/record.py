@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments import exam
 from experiments.markdown import filled, table
 from faceseg_utils.log.runs import SCORES, ExperimentLog, Run, best_model, read_report
 from faceseg_utils.paths import course_root, experiments_folder, models_folder, write_text
@@ -36,7 +37,9 @@ def _best_first(rows) -> str:
     return table([row for _, row in sorted(rows, key=lambda pair: -pair[0])])
 
 
-def _row(scores: pd.DataFrame, model: str, ms: float, mb: float, minutes: str) -> tuple[float, dict]:
+def _row(
+    scores: pd.DataFrame, model: str, ms: float, mb: float, minutes: str, on_exam: str = "-"
+) -> tuple[float, dict]:
     """The mean Dice and the row of the table."""
     mean, low, high = bootstrap_mean(scores["dice"])
     return mean, {
@@ -44,6 +47,7 @@ def _row(scores: pd.DataFrame, model: str, ms: float, mb: float, minutes: str) -
         "Dice (95 % interval)": f"{mean:.4f} ({low:.4f} to {high:.4f})",
         "IoU": f"{scores['iou'].mean():.3f}",
         "boundary F1": f"{scores['boundary_f1'].mean():.3f}",
+        "exam Dice": on_exam,
         "ms": f"{ms:.0f}" if ms >= 10 or ms == 0 else f"{ms:.1f}",
         "MB": f"{mb:.0f}" if mb >= 10 or mb == 0 else f"{mb:.2f}",
         "training, min": minutes,
@@ -79,8 +83,16 @@ def _run_rows(experiments: Path, models: Path, link: str) -> dict[str, tuple[flo
         words = f"{title}: {config['model']}, {size.replace('x', ' x ')}, {_start(config)}, {config['epochs']} epochs"
         words += f", {len(runs)} seeds" if len(runs) > 1 else ""
         words += " †" if any(run.stale for run in runs) else ""
-        rows[name] = _row(scores, words, cost["ms"], mb, f"{minutes:.0f}")
+        rows[name] = _row(scores, words, cost["ms"], mb, f"{minutes:.0f}", _exam(runs, experiments))
     return rows
+
+
+def _exam(runs: list[Run], experiments: Path) -> str:
+    """Mean Dice of the seeds on the exam photos; in words where there is none."""
+    if seen := [run for run in runs if exam.saw_exam(run, experiments)]:
+        return "saw it" if len(seen) == len(runs) else "-"
+    taken = exam.openings(experiments).reindex([run.id for run in runs])["dice"]
+    return "-" if taken.isna().any() else f"{taken.mean():.4f}"
 
 
 def _start(config: dict) -> str:
@@ -107,13 +119,16 @@ def _report_rows() -> dict[str, tuple[float, dict]]:
         last = report[(report["run"] == name) & (report["split"] != "train")].drop_duplicates("metric", keep="last")
         value, run = last.set_index("metric")["value"], last.iloc[0]
         words = f"{run['encoder']}, 320 x 320, batch {run['batch']}, {run['epochs_planned']} epochs planned"
-        rows[name] = value["dice"], {
-            "model": f"*the report: {words}*",
-            "Dice (95 % interval)": f"{value['dice']:.3f} ‡",
-            "IoU": f"{value['iou']:.3f}",
-            **dict.fromkeys(("boundary F1", "ms", "MB"), "-"),
-            "training, min": f"{value['minutes']:.0f}" if "minutes" in value else "-",
-        }
+        rows[name] = (
+            value["dice"],
+            {
+                "model": f"*the report: {words}*",
+                "Dice (95 % interval)": f"{value['dice']:.3f} ‡",
+                "IoU": f"{value['iou']:.3f}",
+                **dict.fromkeys(("boundary F1", "exam Dice", "ms", "MB"), "-"),
+                "training, min": f"{value['minutes']:.0f}" if "minutes" in value else "-",
+            },
+        )
     return rows
 
 

@@ -15,7 +15,7 @@ from faceseg_utils.data import catalog
 from faceseg_utils.data.layout import every_tenth
 from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.engine.loader import datasets
-from faceseg_utils.log.runs import ExperimentLog
+from faceseg_utils.log.runs import ExperimentLog, Run
 from faceseg_utils.paths import course_root
 from faceseg_utils.training import train
 
@@ -172,6 +172,8 @@ def test_a_run_is_scored_once_and_the_opening_is_logged(log):
     scores = exam.exam_scores("apart-s0", log)
     assert set(scores.index) == EXAM and row["dice"] == pytest.approx(scores["dice"].mean(), abs=1e-6)
     assert exam.check_exam(log) == []
+    beside = exam.optimism(log).loc["apart-s0"]
+    assert beside["exam"] == row["dice"] and beside["validation"] == Run.read(log / "runs" / "apart-s0").summary["dice"]
 
     file = log / "runs" / "apart-s0" / "model" / "model.safetensors"
     file.write_bytes(b"other weights")  # whatever they are now: the exam has been taken
