@@ -58,9 +58,10 @@ def evaluate(arguments) -> None:
     from faceseg_utils.model import Segmenter
     from faceseg_utils.network.saved import model_folder, trained_on
     from faceseg_utils.paths import write_text
-    from faceseg_utils.statistics import bootstrap_mean
+    from faceseg_utils.statistics import bootstrap_mean, verdict
 
     segmenter = Segmenter.load(arguments.model)
+    other = Segmenter.load(arguments.against) if arguments.against else None
     info, root = catalog.find(arguments.dataset)
     learned = trained_on(model_folder(arguments.model))
     known = info.name in catalog.DATASETS or (learned and Path(learned).expanduser().resolve() == root.resolve())
@@ -69,14 +70,20 @@ def evaluate(arguments) -> None:
         raise ValueError(f"the exam is opened once per model, and logged: python -m experiments.exam {arguments.model}")
     photos = PortraitDataset(arguments.dataset, split, _view_of(info, segmenter.classes))
     scores = score(segmenter, photos)
-    for name in ("dice", "iou", "boundary_f1"):
-        mean, low, high = bootstrap_mean(scores[name])
+    measures = ("dice", "iou", "boundary_f1")
+    for name in measures:
+        mean, low, high = bootstrap_mean(scores[name], people=photos.people)
         print(f"{name:12s} {mean:.4f}   95 % interval {low:.4f} to {high:.4f}")
     count = f"{len(scores)} photos, split {split}"
     if split not in ("all", "test"):
         count = f"{len(scores)} of {len(PortraitDataset(arguments.dataset, 'all'))} photos, split {split}"
     worst = scores["dice"].nsmallest(3)
     print(f"{count}; lowest Dice: " + ", ".join(f"{name} {value:.3f}" for name, value in worst.items()))
+    if other:
+        print(f"minus {arguments.against} on the same photos, with 99 % intervals over people:")
+        others = score(other, photos)
+        for name in measures:
+            print(f"{name:12s} {verdict(others[name], scores[name], photos.people)}")
     if arguments.out:
         write_text(arguments.out, scores.to_csv(lineterminator="\n"))
 
@@ -133,9 +140,10 @@ COMMANDS = {"use a model": (predict, evaluate, export), "photos": (data,), "trai
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their options; each sub-parser carries its function as `run`."""
-    lists = {title: "\n".join(f"  {run.__name__:10s}{run.__doc__}" for run in some) for title, some in COMMANDS.items()}
-    groups = [f"{title}\n{text}" for title, text in lists.items()]
-    epilog = "\n\n".join([*groups, "`faceseg COMMAND --help` lists the options of a command."])
+    epilog = ""
+    for title, runs in COMMANDS.items():
+        epilog += "\n".join([title, *(f"  {run.__name__:10s}{run.__doc__}" for run in runs), "\n"])
+    epilog += "`faceseg COMMAND --help` lists the options of a command."
     raw = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     top = argparse.ArgumentParser(prog="faceseg", usage="faceseg COMMAND ...", epilog=epilog, **raw)
     commands = top.add_subparsers(metavar="COMMAND", required=True, prog="faceseg", help=argparse.SUPPRESS)
@@ -161,6 +169,7 @@ def parser() -> argparse.ArgumentParser:
     option[evaluate]("--dataset", default="sample", help="a dataset's name or a folder")
     splits = "train, val or all (default: val; all for a folder that the model has not learned from)"
     option[evaluate]("--split", help=splits)
+    option[evaluate]("--against", metavar="OTHER", help="another model: also print the differences, photo by photo")
     option[evaluate]("--out", metavar="FILE.csv", help="also write the scores of every photo")
 
     option[export]("--out", required=True, metavar="FILE.onnx")
@@ -197,13 +206,20 @@ def _add_settings(group) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command. What the user can mend is one line on stderr and exit code 1, never a traceback."""
+    """Run one command; returns its exit code."""
+    parsed = parser().parse_args(arguments)
+    return exit_code(lambda: parsed.run(parsed))
+
+
+def exit_code(command) -> int:
+    """Call `command`; returns its exit code. What the user can mend is one line on stderr and 1, never a traceback."""
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what the terminal cannot show
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    parsed = parser().parse_args(arguments)
     try:
-        return parsed.run(parsed) or 0
+        code = command() or 0
+        sys.stdout.flush()
+        return code
     except BrokenPipeError:  # the reader of our output has gone, as `... | head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -71,27 +71,26 @@ class PortraitDataset:
         if not -len(self.items) <= index < len(self.items):
             raise IndexError(f"photo {index} of {len(self.items)}")
         index = int(index) % len(self.items)
-        item = self.items[index]
-        if (pair := self._kept.pairs.get(item)) is None:
-            pair = self._decode(item)
+        pair = self._pair(self.items[index])
         if self.transform is None:
             return pair
         # The seed names the photo and the epoch, not the order of calls: workers and resumed runs agree.
         seed = int(np.random.SeedSequence((self.seed, self.epoch, index)).generate_state(1)[0])
         return self.transform(*pair, seed)
 
-    def _decode(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
-        pair = item.read() if self.transform is None else self.transform.fit(*item.read())
-        self._kept.put(item, pair)
+    def _pair(self, item: Item) -> tuple[np.ndarray, np.ndarray]:
+        """Photo and mask as they are kept."""
+        if (pair := self._kept.pairs.get(item)) is None:
+            pair = item.read() if self.transform is None else self.transform.fit(*item.read())
+            self._kept.put(item, pair)
         return pair
 
     def decode(self) -> None:
         """Decode the photos that there is room for, once: processes that are forked later share them."""
         for item in self.items:
-            if item not in self._kept.pairs:
-                self._decode(item)
-                if item not in self._kept.pairs:  # no room is left
-                    return
+            self._pair(item)
+            if item not in self._kept.pairs:  # no room is left
+                return
 
     def __getitems__(self, cut: "Cut") -> tuple:
         """A whole batch, as torch's DataLoader asks for it: the fields of `Batch`."""

@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torchvision.transforms.functional import normalize, to_tensor
 
 from faceseg_utils import transforms
 from faceseg_utils.network import saved
 from faceseg_utils.network.encoders import Float32EncoderUnet, encoder_name, is_depthwise, load_imagenet
 from faceseg_utils.network.saved import ModelConfig
+from faceseg_utils.paths import one_line
 
 # --- A U-Net, written out (Ronneberger, Fischer, Brox 2015, arXiv 1505.04597) ---------------------------------------
 
@@ -158,14 +161,28 @@ class Segmenter:
             raise ValueError(f"photo is {photo.dtype} {photo.shape}: expected uint8 [height, width, 3]")
         device = next(self.network.parameters()).device
         boxed = self._letterbox(image=np.ascontiguousarray(photo))["image"]              # [h, w, 3]
-        x = transforms.to_tensor(boxed, self.config.mean, self.config.std)[None]         # [1, 3, h, w]
+        x = normalize(to_tensor(boxed), self.config.mean, self.config.std)[None]         # [1, 3, h, w]
         was_training = self.network.training
         self.network.eval()
         logits = self.network(x.to(device, memory_format=torch.channels_last))           # [1, C, h, w]
         self.network.train(was_training)
         if not logits.isfinite().all():
             raise FloatingPointError("the network answers NaN or infinity: damaged weights, or training that diverged")
-        return transforms.unpad(logits.float(), photo.shape[:2])[0]                      # [C, H, W]
+        return self.unpad(logits.float(), photo.shape[:2])[0]                            # [C, H, W]
+
+    def unpad(self, scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
+        """Undo the letterbox: crop the padding of `scores` [B, C, h, w] and resize to `native` (height, width).
+
+        Bilinear on logits or probabilities, before any threshold: [B, C, native[0], native[1]].
+        """
+        size = self.config.size
+        scale = min(size[0] / native[0], size[1] / native[1])
+        height, width = (max(1, round(side * scale)) for side in native)
+        top, left = (size[0] - height) // 2, (size[1] - width) // 2
+        scores = scores[..., top : top + height, left : left + width]
+        if (height, width) == tuple(native):
+            return scores
+        return F.interpolate(scores, size=native, mode="bilinear", align_corners=False, antialias=height > native[0])
 
     def predict(self, photo: np.ndarray) -> np.ndarray:
         """Probabilities at the photo's own size, float32.
@@ -200,7 +217,7 @@ class Segmenter:
         try:
             network = build_model(config.model, config.channels, False, **config.options)
         except Exception as error:  # options may hold anything, and smp refuses each in its own way
-            raise ValueError(f"{folder}: not a model of this course ({saved.short(error)})") from None
+            raise ValueError(f"{folder}: not a model of this course ({one_line(error)})") from None
         network.load_state_dict(saved.read_weights(folder, network))  # half precision is widened on the way
         network = network.eval().to(memory_format=torch.channels_last)  # the layout that `logits` feeds it: faster
         return cls(network, config).to("cuda" if torch.cuda.is_available() else "cpu")

@@ -105,6 +105,12 @@ def write_text(path: str | Path, content: str, **options) -> None:
         fresh.write_text(content, encoding="utf-8", newline="\n")
 
 
+def one_line(text, longest: int = 200) -> str:
+    """A text, such as an error of another package, on one line; what is longer than `longest` characters is cut."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= longest else line[:longest] + "..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """" Did you mean '...'?" with the nearest of the known names, or nothing if none is near."""
     near = difflib.get_close_matches(str(name), [*known], n=1)

@@ -7,12 +7,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from accelerate.utils import set_seed
 
 from faceseg_utils import paths
 from faceseg_utils.config import PRESETS, TrainConfig
 from faceseg_utils.data import catalog
 from faceseg_utils.dataset import PortraitDataset
-from faceseg_utils.engine.device import device_name, seed_everything
+from faceseg_utils.engine.device import device_name
 from faceseg_utils.figures import plots
 
 
@@ -53,7 +54,7 @@ def start(notebook: str) -> Session:
     if profile not in ("quick", "full"):
         raise ValueError(f"FACESEG_PROFILE='{profile}': choose one of quick, full")
     session = Session(catalog.default_dataset(), profile, device_name())
-    seed_everything(0)
+    set_seed(0)
     plt.rcParams.update(plots.STYLE)
     versions = f"torch {torch.__version__.split('+')[0]}, numpy {np.__version__}"
     print(f"{notebook} | dataset {session.dataset} | profile {profile} | {session.device} | {versions}")

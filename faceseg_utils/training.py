@@ -13,18 +13,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from accelerate.utils import broadcast, gather_object
+from accelerate.utils import broadcast, gather_object, set_seed
 from timm.utils import ModelEmaV3
 from tqdm import tqdm
 
 from faceseg_utils.config import TrainConfig
-from faceseg_utils.dataset import Batch
+from faceseg_utils.dataset import Batch, PortraitDataset
 from faceseg_utils.engine import checkpoint
-from faceseg_utils.engine.device import new_accelerator, seed_everything
-from faceseg_utils.engine.failures import enough_memory, interruption_explained
+from faceseg_utils.engine.device import new_accelerator
 from faceseg_utils.engine.loader import cuts, datasets, new_loader, statistics, steps_per_epoch
-from faceseg_utils.engine.processes import evaluate_together, same_everywhere
-from faceseg_utils.engine.progress import epoch_line, watched
+from faceseg_utils.engine.progress import enough_memory, epoch_line, interruption_explained, watched
+from faceseg_utils.evaluation import evaluate
 from faceseg_utils.losses import LOSSES, hard_dice
 from faceseg_utils.model import ModelConfig, Segmenter, build_model
 
@@ -35,7 +34,7 @@ def new_segmenter(config: TrainConfig, classes: tuple[str, ...]) -> Segmenter:
     Raises ValueError where `config.weights` are of another network, other classes or another normalisation.
     """
     wanted = ModelConfig(config.model, tuple(classes), config.size, *statistics(config))
-    seed_everything(config.seed)
+    set_seed(config.seed)
     if config.weights:
         saved = Segmenter.load(config.weights)
         if replace(saved.config, size=wanted.size, options={}) != wanted:
@@ -110,6 +109,12 @@ def train_epoch(model, loader, config: TrainConfig, optimizer, schedule, acceler
     return float(loss / photos), float(score / photos)
 
 
+def evaluate_together(segmenter: Segmenter, mine: PortraitDataset, loss) -> pd.DataFrame:
+    """`evaluate` of this process's own photos, then the tables of all processes as one: each photo counts once."""
+    scores = [evaluate(segmenter, mine, loss)] if len(mine) else []
+    return pd.concat(gather_object(scores)).sort_index()
+
+
 @dataclass(frozen=True)
 class Trained:
     """What `train` returns: the best network, one row per epoch, one row per validation photo, and the run's folder."""
@@ -171,10 +176,10 @@ def train(
     parts = {"model": accelerator.unwrap_model(model), "optimizer": optimizer, "schedule": schedule}
     parts |= {"average": average, "scaler": accelerator.scaler}  # None where there is none
     history = checkpoint.load_checkpoint(folder / "last.pt", config, parts)
-    if not same_everywhere(len(history)):
+    if len(set(gather_object([len(history)]))) > 1:
         raise ValueError(f"{folder}: the processes see different checkpoints; take a folder that all machines share")
-    if is_over(history, config) and checkpoint.has_results(folder):
-        return Trained(Segmenter.load(folder / "model"), pd.DataFrame(history), checkpoint.read_result(folder), folder)
+    if is_over(history, config) and (scores := checkpoint.read_result(folder)) is not None:
+        return Trained(Segmenter.load(folder / "model"), pd.DataFrame(history), scores, folder)
     if main:
         checkpoint.write_config(folder, config)
 
@@ -182,7 +187,7 @@ def train(
         while not is_over(history, config):
             started, epoch = time.perf_counter(), len(history)
             train_data.epoch = epoch
-            seed_everything(config.seed + epoch)
+            set_seed(config.seed + epoch)  # augmentation and order have their own, by photo and epoch
             batches = cuts(len(train_data), config, epoch, rank, ranks)
             loader = new_loader(train_data, batches, accelerator.device, ranks)
             first = epoch * steps
@@ -209,7 +214,6 @@ def train(
     best = Segmenter.load(folder / "model").to(accelerator.device)
     val_scores = evaluate_together(best, val_data, LOSSES[config.loss])
     if main:
-        checkpoint.write_metrics(folder, history)  # a run killed right before it would miss its last row
         photos = {"train": len(train_data), "val": len(val_scores)}
         checkpoint.write_result(folder, config, history, val_scores, photos)
     return Trained(best, pd.DataFrame(history), val_scores, folder)

@@ -1,8 +1,8 @@
-"""The only user of albumentations: from a photo and its mask to the tensors that a network takes, and back.
+"""The only user of albumentations: from a photo and its mask to the tensors that a network takes.
 
 Every photo is letterboxed first: scaled until it touches the network's box, then padded. Padding carries the mask
-value 255, so that it enters neither a loss nor a score; `unpad` takes it off again. (The report that this course grew
-from counted its padding as background that is easy to get right; `padding=0` does that.)
+value 255, so that it enters neither a loss nor a score; `Segmenter.unpad` takes it off again. (The report that this
+course grew from counted its padding as background that is easy to get right; `padding=0` does that.)
 """
 
 import os
@@ -14,7 +14,7 @@ import albumentations as A  # noqa: E402
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
+from torchvision.transforms.functional import normalize, to_tensor  # noqa: E402
 
 from faceseg_utils.config import AUGMENTATIONS  # noqa: E402
 from faceseg_utils.data.catalog import IGNORE  # noqa: E402
@@ -28,25 +28,6 @@ def letterbox(size: tuple[int, int], padding: int = IGNORE) -> A.Compose:
         A.LongestMaxSize(max_size_hw=size, area_for_downscale="image", mask_interpolation=cv2.INTER_NEAREST),
         A.PadIfNeeded(*size, fill=0, fill_mask=padding),
     ])  # fmt: skip
-
-
-def letterbox_size(native: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Where a photo of `native` (height, width) comes to lie in a box of `size`: (top, left, height, width)."""
-    scale = min(size[0] / native[0], size[1] / native[1])
-    height, width = (max(1, round(side * scale)) for side in native)
-    return (size[0] - height) // 2, (size[1] - width) // 2, height, width
-
-
-def unpad(scores: torch.Tensor, native: tuple[int, int]) -> torch.Tensor:
-    """Undo the letterbox: crop the padding of `scores` [B, C, h, w] and resize to `native` (height, width).
-
-    Bilinear on logits or probabilities, before any threshold: [B, C, native[0], native[1]].
-    """
-    top, left, height, width = letterbox_size(native, tuple(scores.shape[-2:]))
-    scores = scores[..., top : top + height, left : left + width]
-    if (height, width) == tuple(native):
-        return scores
-    return F.interpolate(scores, size=native, mode="bilinear", align_corners=False, antialias=height > native[0])
 
 
 def augmentations(name: str, padding: int = IGNORE) -> list[A.BasicTransform]:
@@ -70,12 +51,6 @@ def augmentations(name: str, padding: int = IGNORE) -> list[A.BasicTransform]:
             A.OneOf([A.GaussianBlur(blur_limit=(3, 5)), A.GaussNoise(std_range=(0.02, 0.08)), A.ToGray()], p=0.2),
         ]  # fmt: skip
     raise ValueError(f"unknown augmentation '{name}': choose one of {', '.join(AUGMENTATIONS)}")
-
-
-def to_tensor(image: np.ndarray, mean: tuple, std: tuple) -> torch.Tensor:
-    """uint8 [H, W, 3] to float32 [3, H, W], normalised as the encoder wants: (x / 255 - mean) / std."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).float().div_(255)
-    return tensor.sub_(torch.tensor(mean).view(3, 1, 1)).div_(torch.tensor(std).view(3, 1, 1))
 
 
 class Pipeline:
@@ -112,4 +87,4 @@ class Pipeline:
 
     def __call__(self, image, mask, seed: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         image, mask = self.arrays(image, mask, seed)
-        return to_tensor(image, self.mean, self.std), torch.from_numpy(np.ascontiguousarray(mask)).long()
+        return normalize(to_tensor(image), self.mean, self.std), torch.from_numpy(np.ascontiguousarray(mask)).long()

@@ -11,7 +11,6 @@ import base64
 import io
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -64,7 +63,8 @@ def page() -> str:
     return PAGE.format(css=css, photo=data_url(astronaut), person=data_url(person), script=script, state=state)
 
 
-def main(out: Path = course_root() / "docs" / "front.jpg") -> None:
+def main() -> None:
+    out = course_root() / "docs" / "front.jpg"
     out.parent.mkdir(exist_ok=True)
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])

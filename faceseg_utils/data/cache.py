@@ -14,20 +14,23 @@ class Kept:
     """Decoded photos and masks by item: the first ones that fit into `limit` bytes, and no others.
 
     Over epochs in ever new orders that saves more decoding than dropping the oldest would. Without a limit, all
-    caches of the process together take at most a quarter of the memory that would be free without them.
+    caches of the process together take at most a quarter of the memory that would be free without them, which is
+    asked for at every hundredth photo.
     """
 
     _filled: "weakref.WeakSet[Kept]" = weakref.WeakSet()
 
     def __init__(self, limit: int | None = None):
-        self.limit, self.bytes = limit, 0
+        self.limit, self.bytes, self.offered, self.quarter = limit, 0, 0, 0
         self.pairs: dict[Item, tuple[np.ndarray, np.ndarray]] = {}
 
     def put(self, item: Item, pair: tuple[np.ndarray, np.ndarray]) -> None:
         size, taken, limit = sum(array.nbytes for array in pair), self.bytes, self.limit
         if limit is None:
             taken = sum(kept.bytes for kept in Kept._filled)
-            limit = (free_memory() + taken) // 4
+            if self.offered % 100 == 0:
+                self.quarter = (free_memory() + taken) // 4
+            self.offered, limit = self.offered + 1, self.quarter
         if taken + size <= limit:
             self.bytes += size
             self.pairs[item] = pair

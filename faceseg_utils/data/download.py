@@ -19,6 +19,7 @@ from pathlib import Path
 import pooch
 import requests
 
+from faceseg_utils import paths
 from faceseg_utils.data import catalog
 
 TIMEOUT = 30  # seconds without a byte until a source counts as dead
@@ -169,4 +170,4 @@ def _reason(error: Exception) -> str:
     ):
         if isinstance(error, kind):
             return reason
-    return " ".join(str(error).split()).partition(" for url: ")[0]
+    return paths.one_line(error).partition(" for url: ")[0]

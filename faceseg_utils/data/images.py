@@ -12,6 +12,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from faceseg_utils.data.catalog import DatasetInfo
+from faceseg_utils.paths import one_line
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 OTHER_SUFFIXES = {".tif", ".tiff", ".gif", ".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl", ".dng"}  # not read
@@ -42,7 +43,7 @@ def read_image(path: str | Path, largest: int | None = LARGEST, content: bytes |
     transparent pixels white. With `content`, the bytes of a file that is in memory, `path` is only its name. Raises
     ImageError in one line that names the file, whatever is wrong with it.
     """
-    with _opened(path, MOST if largest else LARGEST, content) as file:
+    with opened(path, MOST if largest else LARGEST, content) as file:
         image = _opaque(file)
         if image is not file:
             file.close()  # and frees the pixels, a few hundred megabytes of a large photo
@@ -90,7 +91,7 @@ def read_mask(path: str | Path, info: DatasetInfo) -> np.ndarray:
         rgb = read_image(path, None).astype(np.int32)
         distance = [((rgb - colour) ** 2).sum(-1) for colour in np.array(info.colours)]
         return np.argmin(distance, axis=0).astype(np.uint8)
-    with _opened(path, LARGEST) as file:
+    with opened(path, LARGEST) as file:
         classes = _classes(_values(file, info), info)
         if "A" in file.getbands() or "transparency" in file.info:
             alpha = np.asarray(file.convert("RGBA"))[..., 3]
@@ -148,7 +149,7 @@ def not_a_file(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def _opened(path: str | Path, most: int, content: bytes | None = None):
+def opened(path: str | Path, most: int, content: bytes | None = None):
     """The opened file of at most `most` pixels. Whatever goes wrong while it is read becomes Image- or MaskError."""
     head = b""
     try:
@@ -184,5 +185,5 @@ def _fault(error: Exception, head: bytes, most: int) -> str:
         return "too little memory is free to read it; scale it down"
     if getattr(error, "errno", None):
         return f"cannot be opened ({error.strerror})"
-    reason = shown(" ".join(str(error).split())[:80]) or type(error).__name__
+    reason = shown(one_line(error, 80)) or type(error).__name__
     return f"cannot be read as an image, it is cut off or damaged ({reason}); fetch the file again or remove it"

@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 import unicodedata
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from tqdm import tqdm
 
 from faceseg_utils import paths
 from faceseg_utils.data.catalog import PALETTES
-from faceseg_utils.data.images import FORMATS, LARGEST, SUFFIXES, ImageError, read_image, shown
+from faceseg_utils.data.images import LARGEST, SUFFIXES, ImageError, opened, read_image, shown
 from faceseg_utils.model import Segmenter
 
 
@@ -150,10 +149,8 @@ def segmented(segmenter: Segmenter, path: Path, hard: bool = False, background=N
     channels = segmenter.config.channels
     photo = read_image(path, LARGEST // channels)                           # [H, W, 3]
     size = photo.shape[:2]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what is wrong with the file `read_image` has said
-        with Image.open(path, formats=FORMATS) as file:  # it may be larger than `photo`, and lie on its side
-            native = min(file.size[::-1], file.size, key=lambda other: abs(other[0] * size[1] - other[1] * size[0]))
+    with opened(path, most=2**40) as file:  # it may be larger than `photo`, and lie on its side
+        native = min(file.size[::-1], file.size, key=lambda other: abs(other[0] * size[1] - other[1] * size[0]))
     if size != native:
         large = f"{native[0]} x {native[1]} (height x width) pixels were scaled down to {size[0]} x {size[1]}"
         say(f"{path}: {large}; the mask has the photo's size, a cut-out the smaller one")

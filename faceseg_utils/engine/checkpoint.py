@@ -51,11 +51,6 @@ def write_config(folder: Path, config: TrainConfig) -> None:
     write_text(folder / "config.json", json.dumps(asdict(config), indent=2) + "\n", **REMEDY)
 
 
-def has_results(folder: Path) -> bool:
-    """Does the folder hold the results of a whole run?"""
-    return all((folder / name).is_file() for name in RESULTS)
-
-
 def write_epoch(folder: Path, history: list[dict], segmenter: Segmenter, config: TrainConfig, parts: dict) -> None:
     """The best weights, then the checkpoint, then the table: whenever the run is killed, resume finds a whole state."""
     if history[-1]["val_dice"] > max((row["val_dice"] for row in history[:-1]), default=-1.0):
@@ -117,7 +112,9 @@ def write_result(folder: Path, config: TrainConfig, history: list[dict], scores:
     """`val_scores.csv` and `summary.json`: the run is finished. `photos` counts those of train and validation.
 
     Device, precision, processes and revision are those of all its epochs: a list where they changed on the way.
+    `metrics.csv` is written again, since a run that was killed right before it would miss its last row.
     """
+    write_metrics(folder, history)
     metrics = pd.DataFrame(history)
     best = int(metrics["val_dice"].idxmax())
     origin = {name: metrics[name].drop_duplicates().tolist() for name in FACTS if name in metrics}
@@ -135,6 +132,8 @@ def write_result(folder: Path, config: TrainConfig, history: list[dict], scores:
     write_text(folder / "summary.json", json.dumps(summary, indent=2) + "\n", **REMEDY)
 
 
-def read_result(folder: Path) -> pd.DataFrame:
-    """`val_scores.csv` of a finished run, index `id`."""
+def read_result(folder: Path) -> pd.DataFrame | None:
+    """`val_scores.csv` of a finished run, index `id`; None where the run is not finished."""
+    if not all((folder / name).is_file() for name in RESULTS):
+        return None
     return pd.read_csv(folder / "val_scores.csv", dtype={"id": str}).set_index("id")

@@ -10,11 +10,6 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import DistributedDataParallelKwargs
 
 
-def seed_everything(seed: int) -> None:
-    """One place for all random numbers of torch. Augmentation and order have their own, by photo and epoch."""
-    torch.manual_seed(seed)
-
-
 def has_bf16_units() -> bool:
     """Does this CPU multiply bfloat16 in matrix units (AMX)? Only there is bf16 faster than float32.
 
@@ -69,4 +64,6 @@ def device_name(device=None) -> str:
     kind = str(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if kind.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"CPU ({torch.get_num_threads()} threads, {platform.machine()})" if kind.startswith("cpu") else kind
+    threads = torch.get_num_threads()
+    words = f"CPU ({threads} thread{'s' * (threads != 1)}, {platform.machine()})"
+    return words if kind.startswith("cpu") else kind

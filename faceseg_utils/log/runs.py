@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from faceseg_utils.config import BEFORE, TrainConfig
-from faceseg_utils.paths import did_you_mean, experiments_folder, models_folder
+from faceseg_utils.paths import did_you_mean, experiments_folder, models_folder, one_line
 
 SCORES = ["dice", "iou", "boundary_f1"]
 FACTS = ["report_dice", "best_epoch", "minutes", "device", "precision", "torch", "revision", "dataset_digest"]
@@ -85,8 +85,8 @@ def _read(path: Path):
             raise ValueError(f"no column '{missing[0]}'")
         return table
     except (ValueError, TypeError, RecursionError) as error:  # TypeError: JSON that is no object
-        reason = " ".join(str(error).split())[:200]
-        raise ValueError(f"{path}: cannot be read ({reason}); take it from the repository, or train again") from None
+        remedy = "take it from the repository, or train again"
+        raise ValueError(f"{path}: cannot be read ({one_line(error)}); {remedy}") from None
 
 
 class ExperimentLog:

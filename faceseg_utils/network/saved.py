@@ -48,7 +48,7 @@ class ModelConfig:
             value = getattr(self, name)
             if len(value) != 3 or not all(type(v) in (int, float) and np.isfinite(v) for v in value):
                 raise ValueError(f"{name}={value!r}: expected three numbers, one per colour")
-        if min(self.std) <= 0:
+        if np.float32(min(self.std)) <= 0:
             raise ValueError(f"std={self.std!r}: must be above 0")
 
     @property
@@ -104,13 +104,8 @@ def read_config(folder: Path) -> ModelConfig:
             raise ValueError("expected an object")
         return ModelConfig(**values)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path}: not the configuration of a model ({short(error)}); train it again") from None
-
-
-def short(error: Exception) -> str:
-    """What went wrong, in one line of at most 200 characters."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 200 else text[:200] + "..."
+        fault = f"not the configuration of a model ({paths.one_line(error)})"
+        raise ValueError(f"{path}: {fault}; train it again") from None
 
 
 def read_weights(folder: Path, network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -118,7 +113,7 @@ def read_weights(folder: Path, network: torch.nn.Module) -> dict[str, torch.Tens
     try:
         weights = safetensors.torch.load_file(folder / "model.safetensors")
     except (ValueError, OSError, safetensors.SafetensorError) as error:
-        raise ValueError(f"{folder / 'model.safetensors'}: damaged ({short(error)}); train it again") from None
+        raise ValueError(f"{folder / 'model.safetensors'}: damaged ({paths.one_line(error)}); train it again") from None
     wanted = network.state_dict()
     for key in sorted(wanted.keys() | weights.keys()):
         if key not in wanted or key not in weights or weights[key].shape != wanted[key].shape:

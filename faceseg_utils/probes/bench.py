@@ -118,7 +118,7 @@ def bench_photo(config: TrainConfig, photos: PortraitDataset, rounds: int) -> di
         photo = read_image(path)
         boxed = letterbox(image=photo)["image"].transpose(2, 0, 1)[None].astype(np.float32)
         answer = torch.from_numpy(session.run(None, {"photo": boxed})[0])
-        return transforms.unpad(answer, photo.shape[:2])[0, 0].numpy() > 0.5    # [H, W]
+        return segmenter.unpad(answer, photo.shape[:2])[0, 0].numpy() > 0.5     # [H, W]
 
     seconds = take_turns({"torch": lambda: segmenter.classify(read_image(path)), "onnx": by_onnx}, rounds)
     in_torch, in_onnx = map(statistics.median, seconds.values())

@@ -1,5 +1,6 @@
 """Guard rails: minutes that save hours. Short runs on a fresh network, before the long one."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -34,7 +35,7 @@ def lr_range_test(
 
 
 def first_steps(config: TrainConfig, steps: int, device: str | None = None) -> pd.DataFrame:
-    """The first steps of a run at a constant learning rate: one row per step with learning_rate, loss and dice."""
+    """The first steps of a run at a constant learning rate: learning_rate, loss, dice and the seconds of each step."""
     return _short_run(config, _batches(config, steps), [config.learning_rate] * steps, device)
 
 
@@ -52,7 +53,7 @@ def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.Dat
     model.train()
     rows = []
     for numbers, rate in zip(batches, rates, strict=True):
-        optimizer.param_groups[0]["lr"] = float(rate)
+        started, optimizer.param_groups[0]["lr"] = time.perf_counter(), float(rate)
         numbers = [i % len(photos) for i in numbers]
         batch = Batch._make(photos.__getitems__(Cut(numbers, 1 / len(numbers))))
         batch = batch._replace(x=batch.x.to(accelerator.device), y=batch.y.to(accelerator.device))
@@ -62,6 +63,7 @@ def _short_run(config, batches, rates, device=None, stop=float("inf")) -> pd.Dat
         except FloatingPointError:  # the rate was too high: that is an answer
             break
         rows[-1] |= {"loss": losses.mean().item(), "dice": hard_dice(logits, batch.y).mean().item()}
+        rows[-1]["seconds"] = time.perf_counter() - started  # photos and device included: .item() waits for both
         if rows[-1]["loss"] > stop * min(row["loss"] for row in rows):
             break
     return pd.DataFrame(rows)

@@ -103,7 +103,7 @@ def test_every_preset_can_be_chosen():
 @pytest.mark.parametrize("option, choices", [*CHOICES.items(), ("preset", PRESETS)])
 def test_choices_are_checked(option, choices, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["train", "--out", "x", f"--{option}", "nonsense"])
+        main(["train", "--out", "x", f"--{option.replace('_', '-')}", "nonsense"])
     error = capsys.readouterr().err
     assert stop.value.code == 2 and "invalid choice: 'nonsense'" in error and all(choice in error for choice in choices)
 
@@ -189,6 +189,26 @@ def test_evaluate_says_of_which_photos(trained, portraits, make_dataset, capsys)
         lines = capsys.readouterr().out.splitlines()
         assert [line.split()[0] for line in lines[:3]] == ["dice", "iou", "boundary_f1"]
         assert lines[3].startswith(f"{count}; lowest Dice: ")
+
+
+def test_evaluate_against_another_model(trained, portraits, tmp_path, capsys):
+    """One minus the other, paired: a model differs from itself by nothing, nobody from everybody in every score."""
+    answers = {}
+    for name, logit in (("nobody", -9.0), ("everybody", 9.0)):
+        segmenter = Segmenter.load(trained)
+        for weight in segmenter.network.parameters():
+            torch.nn.init.zeros_(weight)
+        torch.nn.init.constant_(list(segmenter.network.parameters())[-1], logit)  # the bias of the head
+        segmenter.save(tmp_path / name)
+        answers[name] = ["--model", str(tmp_path / name), "--dataset", str(portraits), "--split", "all", "--against"]
+    assert main(["evaluate", *answers["everybody"], str(tmp_path / "everybody")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4] == f"minus {tmp_path / 'everybody'} on the same photos, with 99 % intervals over people:"
+    assert all(line.endswith("undecided: +0.0000 [+0.0000, +0.0000]") for line in lines[5:8]) and len(lines) == 8
+    dice = lines[0].split()[1]
+    for name, other, word in (("everybody", "nobody", "higher: +"), ("nobody", "everybody", "lower: -")):
+        assert main(["evaluate", *answers[name], str(tmp_path / other)]) == 0
+        assert capsys.readouterr().out.splitlines()[5].startswith(f"dice         {word}{dice}")
 
 
 def test_what_cannot_be_evaluated_is_one_line(trained, portraits, named, capsys):

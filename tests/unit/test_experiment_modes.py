@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import torch
+from torchvision.transforms.functional import normalize, to_tensor
 
 from experiments import modes
 from faceseg_utils.config import TrainConfig
@@ -10,7 +11,7 @@ from faceseg_utils.dice import report_dice
 from faceseg_utils.log.runs import ExperimentLog
 from faceseg_utils.model import Segmenter, build_model
 from faceseg_utils.network.saved import ModelConfig
-from faceseg_utils.transforms import letterbox, to_tensor
+from faceseg_utils.transforms import letterbox
 
 
 def test_the_scores_in_eval_mode_are_those_of_the_log():
@@ -37,7 +38,7 @@ def test_the_padded_square_is_scored_whole(scored):
     scores = modes.report_scores(network, val, False, 8)
     for (photo, mask), score in zip(val.with_transform(None), scores):
         boxed = letterbox((64, 64), padding=0)(image=photo, mask=mask)
-        x, y = to_tensor(boxed["image"], *[(0.5, 0.5, 0.5)] * 2), torch.from_numpy(boxed["mask"])
+        x, y = normalize(to_tensor(boxed["image"]), [0.5] * 3, [0.5] * 3), torch.from_numpy(boxed["mask"])
         assert y.shape == (64, 64) and set(y.unique().tolist()) == {0, 1}
         with torch.no_grad():
             assert score == pytest.approx(report_dice(network(x[None]), y[None]), abs=1e-6)

@@ -136,6 +136,11 @@ def test_a_place_that_is_no_folder_is_named(tmp_path):
         paths.write_text(tmp_path / "file" / "model", "")
 
 
+def test_a_text_of_several_lines_becomes_one():
+    assert paths.one_line(ValueError("first\n  second")) == "first second"
+    assert paths.one_line("abcdef", 3) == "abc..." and paths.one_line("abc", 3) == "abc"
+
+
 def test_the_nearest_name_is_proposed():
     assert paths.did_you_mean("picsrt", ["sample", "picsart"]) == " Did you mean 'picsart'?"
     assert paths.did_you_mean("zzz", ["sample", "picsart"]) == paths.did_you_mean("zzz", []) == ""

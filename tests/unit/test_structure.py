@@ -22,7 +22,7 @@ ROWS = [
     ["dice", "losses"],
     ["evaluation"],
     ["engine"],
-    ["training"],
+    ["training", "minimal"],
     ["probes", "deploy"],
     ["analysis"],
     ["log"],

@@ -235,7 +235,7 @@ def test_every_epoch_says_where_and_by_which_code_it_was_trained(finished):
     summary = json.loads((finished.folder / "summary.json").read_text())
     for name in ("device", "precision", "processes", "revision"):
         assert table[name].nunique() == 1 and str(table[name][0]) == str(summary[name])
-    assert summary["device"].startswith("CPU (1 threads") and summary["processes"] == 1
+    assert summary["device"].startswith("CPU (1 thread, ") and summary["processes"] == 1
 
 
 def test_saved_model_gives_the_reported_scores(finished, val):
@@ -360,6 +360,12 @@ def test_overfit_one_batch_shows_masks_that_do_not_belong(config, monkeypatch):
     assert guardrails.overfit_one_batch(config, steps=24, device="cpu")["dice"].max() < 0.9
 
 
+def test_first_steps_are_those_of_a_run_and_timed(config):
+    table = guardrails.first_steps(config, steps=3, device="cpu")
+    assert list(table) == ["learning_rate", "loss", "dice", "seconds"] and (table["seconds"] > 0).all()
+    assert set(table["learning_rate"]) == {config.learning_rate} and table["loss"].nunique() == 3
+
+
 def test_lr_range_test_rises_and_stops(config):
     table = guardrails.lr_range_test(replace(config, clip=0.0), lowest=1e-5, highest=1e8, steps=24, device="cpu")
     assert table["learning_rate"].is_monotonic_increasing and table["learning_rate"].iloc[0] == pytest.approx(1e-5)
@@ -379,5 +385,5 @@ def test_guard_rails_learn_after_a_training_that_ended_within_a_step(config, err
         with pytest.raises(error):
             train(replace(config, accumulate=4), tmp_path / "run", device="cpu")
     after = guardrails.overfit_one_batch(config, steps=8, device="cpu")
-    pd.testing.assert_frame_equal(before, after)
+    pd.testing.assert_frame_equal(before.drop(columns="seconds"), after.drop(columns="seconds"))
     assert after["loss"].iloc[-1] < 0.9 * after["loss"].iloc[0]

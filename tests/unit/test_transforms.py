@@ -6,7 +6,9 @@ import torch
 
 from faceseg_utils.config import AUGMENTATIONS
 from faceseg_utils.data.catalog import IGNORE
-from faceseg_utils.transforms import Pipeline, augmentations, letterbox, letterbox_size, to_tensor, unpad
+from faceseg_utils.model import Segmenter
+from faceseg_utils.network.saved import ModelConfig
+from faceseg_utils.transforms import Pipeline, augmentations, letterbox
 
 NATIVES = [(320, 240), (240, 320), (64, 64), (100, 37), (37, 100), (480, 640), (33, 500)]
 SIZES = [(64, 64), (128, 96), (96, 128)]
@@ -24,25 +26,41 @@ def disk(native):
     return (((rows / native[0] - 0.5) ** 2 + (columns / native[1] - 0.5) ** 2) < 0.1).astype(np.uint8)
 
 
-@pytest.mark.parametrize("native", NATIVES)
+def place_in(box):
+    """The one rectangle of a mask in which all is True: (top, left, height, width)."""
+    rows, columns = (box.any(axis).nonzero()[0] for axis in (1, 0))
+    assert box[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].sum() == box.sum() == len(rows) * len(columns)
+    return rows[0], columns[0], len(rows), len(columns)
+
+
+def unpad(scores, native):
+    settings = ModelConfig("unet", ("background", "person"), scores.shape[-2:], (0.5,) * 3, (0.5,) * 3)
+    return Segmenter(torch.nn.Identity(), settings).unpad(scores, native)
+
+
+@pytest.mark.parametrize("native", [*NATIVES, (1000, 1)])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_letterbox_keeps_the_shape_and_touches_the_box(native, size):
-    top, left, height, width = letterbox_size(native, size)
+    _, mask = Pipeline(size).fit(smooth(native), disk(native))
+    top, left, height, width = place_in(mask != IGNORE)
     assert height == size[0] or width == size[1]
     assert 0 <= top <= size[0] - height and 0 <= left <= size[1] - width
     assert abs(top - (size[0] - height - top)) <= 1 and abs(left - (size[1] - width - left)) <= 1  # centred
-    assert abs(height - native[0] * width / native[1]) <= max(0.5, 0.5 * native[0] / native[1]) + 1e-9
+    assert width == 1 or abs(height - native[0] * width / native[1]) <= max(0.5, 0.5 * native[0] / native[1]) + 1e-9
 
 
-def test_letterbox_size_is_where_the_letterbox_puts_a_photo_of_any_size():
+def test_unpad_takes_all_of_the_photo_and_nothing_else_whatever_its_size():
     random = np.random.default_rng(1)
     for _ in range(300):
         native, size = random.integers(1, 900, 2).tolist(), (32 * random.integers(1, 14, 2)).tolist()
         mask = letterbox(size)(image=np.zeros((*native, 3), np.uint8), mask=np.zeros(native, np.uint8))["mask"]
-        top, left, height, width = letterbox_size(native, size)
-        expected = np.full(size, IGNORE)
-        expected[top : top + height, left : left + width] = 0
-        assert (mask == expected).all(), (native, size)
+        padding = torch.from_numpy(mask == IGNORE)
+        assert not unpad(padding[None, None].float(), native).any(), (native, size)
+        top, left, height, width = place_in(mask != IGNORE)
+        frame = torch.zeros(size)
+        frame[[top, top + height - 1], left : left + width] = frame[top : top + height, [left, left + width - 1]] = 1
+        back = unpad(frame[None, None], native)[0, 0]
+        assert all(side.all() for side in (back[0], back[-1], back[:, 0], back[:, -1])), (native, size)
 
 
 @pytest.mark.parametrize("native", NATIVES)
@@ -78,10 +96,8 @@ def test_unpad_undoes_it_to_the_pixel_where_nothing_is_scaled():
 def test_padding_is_255_in_the_mask_and_0_in_the_photo_and_nothing_else_is(native):
     size = (128, 96)
     image, mask = Pipeline(size).arrays(np.full((*native, 3), 99, np.uint8), disk(native))
-    top, left, height, width = letterbox_size(native, size)
-    inside = np.zeros(size, bool)
-    inside[top : top + height, left : left + width] = True
-    assert (mask[~inside] == IGNORE).all() and (mask[inside] != IGNORE).all()
+    inside = mask != IGNORE
+    assert max(np.divide(place_in(inside)[2:], size)) == 1
     assert (image[~inside] == 0).all() and (image[inside] == 99).all()
     _, mask = Pipeline(size, padding=0).arrays(np.full((*native, 3), 99, np.uint8), np.ones(native, np.uint8))
     assert (mask == inside).all()
@@ -167,10 +183,10 @@ def test_the_seed_alone_decides():
 
 
 def test_tensors_are_normalised_as_asked():
-    photo = np.zeros((2, 2, 3), np.uint8)
+    photo = np.zeros((32, 64, 3), np.uint8)
     photo[0, 0] = (255, 128, 0)
-    tensor = to_tensor(photo, (0.5, 0.25, 0.0), (0.5, 0.25, 2.0))
-    assert tensor.dtype == torch.float32 and tensor.shape == (3, 2, 2)
+    tensor, _ = Pipeline((32, 64), (0.5, 0.25, 0.0), (0.5, 0.25, 2.0))(photo, photo[..., 0])
+    assert tensor.dtype == torch.float32 and tensor.shape == (3, 32, 64)
     assert tensor[:, 0, 0].tolist() == pytest.approx([1.0, (128 / 255 - 0.25) / 0.25, 0.0])
     assert tensor[:, 1, 1].tolist() == pytest.approx([-1.0, -1.0, 0.0])
 
@@ -178,7 +194,3 @@ def test_tensors_are_normalised_as_asked():
 def test_the_pipeline_answers_what_a_network_takes():
     x, y = Pipeline((64, 32), augment="portrait")(smooth((80, 60)), disk((80, 60)), seed=0)
     assert (x.dtype, x.shape, y.dtype, y.shape) == (torch.float32, (3, 64, 32), torch.int64, (64, 32))
-
-
-def test_a_very_narrow_photo_keeps_one_column():
-    assert letterbox_size((1000, 1), (64, 64))[2:] == (64, 1)
