@@ -2,7 +2,8 @@
 
 To be read in this order: dataset, transforms, model, dice, losses, evaluation, training. Everything else has a folder:
 data (what a dataset is, its files), network (encoders), engine (around the loop), probes (short runs), deploy (files,
-ONNX), analysis (errors, calibration, labels), log (run folders read back), figures, widgets, exercises.
+ONNX), analysis (errors, calibration, labels), log (run folders read back), figures, widgets,
+play (bets, scoreboard), exercises.
 """
 
 import importlib

@@ -2,8 +2,11 @@
 
 Each kernel's ports are looked for first and bound later. Two workers that start kernels at the same moment may find the
 same ports, and then one kernel dies before its first cell.
+
+Bets and scores of whoever works in this checkout stay out of it: the kernels remember in a temporary folder.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -17,5 +20,6 @@ def manager(**options) -> KernelManager:
     return KernelManager(transport="ipc", ip=str(Path(tempfile.mkdtemp(prefix="kernel-"), "socket")), **options)
 
 
+os.environ.setdefault("FACESEG_BETS", tempfile.mkdtemp(prefix="bets-"))
 if sys.platform != "win32":
     nbval.kernel.KernelManager = manager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -138,6 +139,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"no notebook {' or '.join(wanted) or 'at all'} in {workbook.NOTEBOOKS}", file=sys.stderr)
         return 1
     BUILD.mkdir(exist_ok=True)
+    if not os.environ.get("FACESEG_BETS"):  # not a learner's bets and scores; all notebooks begin with none
+        os.environ["FACESEG_BETS"] = str(BUILD / "play")
+        if not wanted:
+            shutil.rmtree(BUILD / "play", ignore_errors=True)
 
     total = 0.0
     for path in paths:

@@ -4,6 +4,7 @@ The checks themselves live beside this file, one module for each notebook; see t
 """
 
 import ast
+import functools
 import inspect
 import linecache
 import textwrap
@@ -63,7 +64,7 @@ def grade(name: str, answer: Any) -> Result:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # numpy's about 0 / 0, say: the one line of the check is what counts
-            praise = CHECKS[name](answer)
+            praise = CHECKS[name](_careful(answer))
     except Mistake as mistake:
         return Result("wrong", f"Not yet. {mistake}")
     except Exception as error:
@@ -78,6 +79,33 @@ def check(name: str, answer: Any) -> None:
     except ValueError as error:
         message = str(error)
     print(f"Exercise {name}: {message}")
+
+
+def _careful(answer: Any) -> Any:
+    """The same answer; its functions raise `Mistake` when they change an array, tensor or list that they are given."""
+    if isinstance(answer, tuple):
+        return tuple(map(_careful, answer))
+    if not inspect.isfunction(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def careful(*arguments, **named):
+        given = [x for x in (*arguments, *named.values()) if isinstance(x, (np.ndarray, list)) or hasattr(x, "detach")]
+        before = [x.detach().clone() if hasattr(x, "detach") else x.copy() for x in given]
+        result = answer(*arguments, **named)
+        same = [_unchanged(x, old) for x, old in zip(given, before)]
+        expect(all(same), "Your code changes its input in place: whoever calls it still needs that. Work on a copy.")
+        return result
+
+    return careful
+
+
+def _unchanged(given: Any, before: Any) -> bool:
+    if isinstance(given, list):
+        return len(given) == len(before) and all(a is b for a, b in zip(given, before))
+    given = given.detach() if hasattr(given, "detach") else given
+    both_nan = (given != given) & (before != before)
+    return given.shape == before.shape and bool(((given == before) | both_nan).all())
 
 
 # --- Helpers for checks ---------------------------------------------------------------------------------

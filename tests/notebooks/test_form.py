@@ -6,7 +6,8 @@ import re
 import nbformat
 import pytest
 
-from tools import run_notebooks, workbook
+from tests.notebooks.pending import PENDING
+from tools import minutes, run_notebooks, weight, workbook
 
 LONGEST_CELL = 25
 # Paths of somebody's machine: they mean nothing to a reader, and they change with every execution.
@@ -57,6 +58,47 @@ def test_a_progress_bar_leaves_nothing_behind():
 def test_code_cells_are_short(notebook):
     long = {i: n for i, cell in code_cells(notebook) if (n := len(cell.source.splitlines())) > LONGEST_CELL}
     assert not long, f"cells of more than {LONGEST_CELL} lines: {long}"
+
+
+def test_is_no_longer_than_the_course_allows(path):
+    found = minutes.measure(path)
+    above = {name for name in found if found[name] > minutes.LIMITS[name] and name != "bytes"}
+    listed = PENDING.get(path.stem, set()) & set(minutes.LIMITS)
+    assert not above - listed, f"{path.stem}: above the limit, see `python -m tools.minutes {path.stem}`"
+    assert not listed - above, f"{path.stem} is within these limits: take them out of PENDING"
+    assert not [line for line in weight.too_heavy() if path.name in line]
+
+
+def test_header_states_the_minutes(notebook, path):
+    first = code_cells(notebook)[0][0]
+    states = any(minutes.sentence(path) in cell.source for cell in notebook.cells[:first])
+    if "header" in PENDING.get(path.stem, ()):
+        assert not states, f"{path.stem} states its minutes: take `header` out of PENDING"
+    else:
+        assert states, f'{path.stem}: a text above the set-up should say "{minutes.sentence(path)}"'
+
+
+def test_what_counts_as_words_lines_figures_and_minutes(tmp_path):
+    picture = nbformat.v4.new_output("display_data", {"image/png": "", "text/plain": "a figure"})
+    text, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    folded = "<details><summary>{}</summary>\n\n```python\nx = 1\n```\nfour words of it</details>"
+    cells = [
+        text("[![Colab](badge.svg)](address)", metadata={"tags": ["colab"]}),
+        text("# Two words\n\nDice of 0.82, and [a link](https://example.org/some/words)."),  # 2 + 6
+        code("x = 1\n\n# a comment\ny = 2\n", outputs=[picture, picture]),
+        code("hidden = 1\n", outputs=[picture], metadata={"jupyter": {"source_hidden": True}}),
+        text("![alt text](figure.png)\n\nDifficulty 2 of 3 · 8 minutes"),  # 6
+        text(folded.format("Hint") + folded.format("Solution") + folded.format("Answers")),  # 5
+        text("word " * 1800, metadata={"tags": ["side"]}),
+    ]
+    path = tmp_path / "07_made_up.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    found = minutes.measure(path)
+    wanted = {"cells": 7, "words": 1819, "lines": 3, "figures": 4, "bytes": path.stat().st_size, "minutes": 10}
+    assert found == wanted and set(found) == set(minutes.LIMITS)
+    aside = "; the side paths take about 10 more"
+    assert minutes.sentence(path) == "about 10 minutes to read and solve, 10 of them for the exercises" + aside
+    assert minutes.minutes(cells[:-1]) == (10, 8) and minutes.minutes(cells) == (20, 8)
 
 
 def test_pictures_have_alt_text(notebook):

@@ -1,5 +1,6 @@
 """The framework of the exercises: stubs are recognised, mistakes named, nothing raises."""
 
+import copy
 import linecache
 import textwrap
 import warnings
@@ -11,6 +12,7 @@ import torch
 from faceseg_utils.exercises import (
     CHECKS,
     Mistake,
+    Result,
     as_array,
     as_number,
     check,
@@ -159,6 +161,26 @@ def test_an_answer_without_source_is_checked():
     assert grade("dice_score", namespace["answer"]).status == "wrong"
     assert grade("dice_score", max).status == "wrong"
     assert grade("dice_score", None).status == "wrong"
+
+
+@pytest.mark.parametrize("given", [np.array([0.5, np.nan]), torch.tensor([0.5, np.nan]), [1, 2], np.array(["a", "b"])])
+def test_who_changes_the_input_is_told(given):
+    function = learner("def answer(a, b=None):\n    a[0] = a[1]\n    return 1")
+    untouched = learner("def answer(a, b=None):\n    return 1")
+
+    @exercise("by_place")
+    def check_by_place(answer):
+        answer(copy.deepcopy(given))
+
+    @exercise("pair")
+    def check_pair(answer):
+        first, second = answer
+        first(copy.deepcopy(given))
+        second(a=copy.deepcopy(given))
+
+    message = "Not yet. Your code changes its input in place: whoever calls it still needs that. Work on a copy."
+    assert grade("by_place", untouched).status == grade("pair", (untouched, untouched)).status == "correct"
+    assert grade("pair", (untouched, function)) == grade("by_place", function) == Result("wrong", message)
 
 
 def test_unknown_name(capsys):

@@ -1,0 +1,11 @@
+"""What each notebook is excused from until it is rewritten; an excuse that is no longer needed fails a test.
+
+Names of `tools.minutes.LIMITS`: it is above that limit (bytes: see KNOWN in tools/weight.py). header: it does not state
+its minutes as `tools.minutes` counts them. mutants: its checks let mistakes pass that `tools.mutants` finds.
+"""
+
+PENDING = {
+    "03_training": {"cells", "words", "lines", "minutes", "header", "mutants"},
+    "04_experiment_log": {"cells", "words", "lines", "minutes", "header", "mutants"},
+    "05_error_analysis": {"cells", "words", "lines", "figures", "minutes", "header", "mutants"},
+}
