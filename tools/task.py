@@ -26,6 +26,9 @@ PYTHON = VENV / SCRIPTS
 RENDERER = BUILD / "render-venv"
 CUDA = ("cuda-", "nvidia-", "triton")  # what only the large build of torch needs
 LAB = ["--ServerApp.root_dir=.", "--LabApp.default_url=/lab/tree/work"]
+# Runs every cell; compares the output of those tagged nbval-check-output (`python -m tools.compared`).
+NBVAL = ["-p", "tools.nbval_kernels", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
+         "--nbval-sanitize-with=tests/notebooks/sanitize.cfg"]  # fmt: skip
 TASKS = {}
 
 
@@ -160,8 +163,7 @@ def notebooks_test(*options) -> None:
     if missing:
         print("nbval skipped: no notebook, or no data, see above")
     else:
-        pytest("-p", "tools.nbval_kernels", "--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600",
-               "-n", 2, "--dist", "loadscope", "--no-loadscope-reorder", *found, *options, **settings)  # fmt: skip
+        pytest(*NBVAL, "-n", 2, "--dist", "loadscope", "--no-loadscope-reorder", *found, *options, **settings)
     chosen = ["-k", " or ".join(path.stem for path in found)] if names else []
     pytest("-n", 2, "--dist", "worksteal", "tests/notebooks", *chosen, *options, **settings)
 
