@@ -1,4 +1,5 @@
 """python -m data.render: render people, resume where it stopped, then write the dataset.
+python -m data.render dial NAME: the same for one of the dials, or for `all` (dials.py).
 
 Run from the root of the repository, with the generator's own environment (requirements.txt beside this file).
 """
@@ -7,7 +8,7 @@ import argparse
 import pathlib
 import sys
 
-from . import dataset, factory, portrait, sampler
+from . import dataset, dials, factory, portrait, sampler
 
 
 def preview(job):
@@ -37,6 +38,9 @@ def parse(arguments):
 
 
 def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["dial"]:
+        return dials.main(arguments[1:])
     options = parse(arguments)
     work = pathlib.Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
@@ -48,8 +52,9 @@ def main(arguments=None):
         return
     out_of = dataset.culled()
     if not options.only_write:
-        factory.render_all([(seed, work, options.samples) for seed in [*dataset.SITTERS, *seeds] if seed not in out_of],
-                   work, options.workers)
+        jobs = [(dataset.cache_path(work, seed), sampler.persona(seed), options.samples)
+                for seed in [*dataset.SITTERS, *seeds] if seed not in out_of]
+        factory.render_all(jobs, work, options.workers)
     if not options.only_render:
         kept = [seed for seed in seeds if seed not in out_of and dataset.cache_path(work, seed).exists()]
         count = dataset.write(work, options.out, kept)

@@ -93,6 +93,13 @@ def _github(repository: str, commit: str, folder: str = "") -> Source:
     return Source(url, f"{repository.partition('/')[2]}-{commit}{folder}")
 
 
+RENDERED = {
+    "person": View(PERSON, (0,) + (1,) * 12),
+    # Brows and facial hair are hair, ears skin, lips mouth; FASSEG has no glasses, headwear or clothes.
+    "face": View(FACE, (0, 1, 3, 5, 2, 1, 4, 4, 2, 2, 0, 0, 0)),
+    "parts": View(PARTS, tuple(range(len(PARTS)))),
+}
+
 DATASETS = {
     info.name: info
     for info in (
@@ -100,15 +107,20 @@ DATASETS = {
             name="sample",
             title="Rendered portraits that come with the course",
             encoding="index",
-            views={
-                "person": View(PERSON, (0,) + (1,) * 12),
-                # Brows and facial hair are hair, ears skin, lips mouth; FASSEG has no glasses, headwear or clothes.
-                "face": View(FACE, (0, 1, 3, 5, 2, 1, 4, 4, 2, 2, 0, 0, 0)),
-                "parts": View(PARTS, tuple(range(len(PARTS)))),
-            },
+            views=RENDERED,
             splits={"train": ("images", "masks"), "val": ("images", "masks")},
             members=(".", "images", "masks"),
             digest="c840a0460cd9223cc26fea26eb2a6957ef2be3eec319b3a63b3fb14f2be814d8",
+            licence="CC0 1.0",
+        ),
+        DatasetInfo(
+            name="dials",
+            title="Rendered people at six settings of one key each, never trained on",
+            encoding="index",
+            views=RENDERED,
+            splits={"test": ("images", "masks")},  # no train, and so no "all": nothing can learn from them
+            members=("images", "masks"),
+            digest="b0a6cb1159170952d45320052f9ce1157db8a65c19b94e43b5d657a9e5e8c017",
             licence="CC0 1.0",
         ),
         DatasetInfo(
@@ -157,8 +169,8 @@ def own_folder(path: Path) -> DatasetInfo:
 
 
 def location(name: str) -> Path:
-    """Where dataset `name` is looked for. The sample comes with the course, whatever `FACESEG_DATA_DIR` says."""
-    return (paths.course_root() / "data" if name == "sample" else paths.data_root()) / name
+    """Where dataset `name` is looked for. Rendered ones come with the course, whatever `FACESEG_DATA_DIR` says."""
+    return (paths.course_root() / "data" if name in ("sample", "dials") else paths.data_root()) / name
 
 
 def find(name_or_path: str | Path) -> tuple[DatasetInfo, Path]:

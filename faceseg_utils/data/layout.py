@@ -9,6 +9,7 @@ import pandas as pd
 
 from faceseg_utils.data import images
 from faceseg_utils.data.catalog import IGNORE, DatasetInfo, View
+from faceseg_utils.paths import one_line
 
 
 def every_tenth(stems: Iterable[str]) -> set[str]:
@@ -58,8 +59,9 @@ def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[It
 
     Raises ValueError for a split that is not there, a photo without mask or a mask without photo.
     """
-    if split not in (*info.splits, "all"):
-        raise ValueError(f"dataset '{info.name}' has no split '{split}': it has {', '.join(info.splits)}, all")
+    known = (*info.splits, "all") if "train" in info.splits else tuple(info.splits)
+    if split not in known:
+        raise ValueError(f"dataset '{info.name}' has no split '{split}': it has {', '.join(known)}")
     if split == "all" and info.splits["train"] != info.splits["val"]:  # two folders may hold the same names
         return [
             replace(item, stem=f"{part}-{item.stem}")
@@ -108,31 +110,33 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: set[str]) -> set[str]:
-    if split == "all" or info.splits["train"] != info.splits["val"]:  # each split has folders of its own
-        return stems - info.exam
+    if info.splits.get("train") != info.splits.get("val"):  # each split has folders of its own
+        return stems
+    validation = every_tenth(stems)
+    exam = (stems & info.exam) - validation  # of a few photos only, one may be in both
+    parts = {"val": validation, "exam": exam, "train": stems - validation - exam, "train+exam": stems - validation}
+    if split not in parts:
+        return stems - exam
     table = metadata(root)
     if "split" in table:  # the sample has its own split, and so may a reader's folder
         if stray := sorted(set(table.index) ^ stems):
             raise ValueError(f"{root}/portraits.csv: '{stray[0]}' is not both here and in images/; fetch both again")
         return set(table.index[table["split"] == split])
-    validation = every_tenth(stems)
-    parts = {"val": validation, "exam": stems & info.exam, "train+exam": stems - validation}
-    return parts.get(split, stems - validation - info.exam)
+    return parts[split]
 
 
 def metadata(root: Path) -> pd.DataFrame:
-    """`portraits.csv` beside the images, one row per photo, indexed by stem; empty where a dataset has none.
+    """`portraits.csv` or `dials.csv` beside the images, one row per photo, indexed by stem; empty where there is none.
 
     Raises ValueError naming the file when it is no such table.
     """
-    file = root / "portraits.csv"
-    if not file.is_file():
+    file = next((root / name for name in ("portraits.csv", "dials.csv") if (root / name).is_file()), None)
+    if file is None:
         return pd.DataFrame()
     try:
         table = pd.read_csv(file, dtype={"id": str, "pair": str}, keep_default_na=False)
     except (ValueError, OSError) as error:  # pandas raises subclasses of ValueError, also for bytes that are no UTF-8
-        reason = " ".join(str(error).split())[:80]
-        raise ValueError(f"{file}: cannot be read as a table ({reason}); mend it or remove it") from None
+        raise ValueError(f"{file}: cannot be read as a table ({one_line(error, 80)}); mend it or remove it") from None
     if "id" not in table or not table["id"].is_unique:
         raise ValueError(f"{file}: needs a column 'id' that names each photo once, by its file name without suffix")
     return table.set_index("id")

@@ -47,15 +47,15 @@ def test_other_traits_come_out_in_balance(sampler):
     assert all(count > 15 for count in Counter(p["light"] for p in people).values())
 
 
-def render(folder, seed=3):
+def render(folder, persona="sampler.persona(3)"):
     """Render one person with one ray a pixel; returns the bytes of its mask."""
     code = ("import pathlib, sys\n"
-            "from data.render import labels, portrait, sampler\n"
-            "light, mask = portrait.render_person(sampler.persona(int(sys.argv[1])), samples=1)\n"
+            "from data.render import dials, labels, portrait, sampler\n"
+            f"light, mask = portrait.render_person({persona}, samples=1)\n"
             "assert light.shape == (320, 240, 4) and mask.shape == (320, 240)\n"
-            "labels.save_mask(mask, sys.argv[2])\n")
+            "labels.save_mask(mask, sys.argv[1])\n")
     path = folder / "mask.png"
-    subprocess.run([RENDER_PYTHON, "-c", code, str(seed), str(path)], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run([RENDER_PYTHON, "-c", code, str(path)], cwd=ROOT, check=True, capture_output=True)
     return path.read_bytes()
 
 
@@ -70,3 +70,19 @@ def test_a_rendered_mask_is_the_same_twice_and_shows_a_face(tmp_path):
     assert first == second
     mask = np.asarray(Image.open(tmp_path / "first" / "mask.png"))
     assert {0, 1, 2, 3, 4, 6, 8, 12} <= set(np.unique(mask).tolist())
+
+
+@needs_blender
+def test_a_dial_renders_the_committed_portrait_and_keeps_the_person(tmp_path):
+    import numpy as np
+    from PIL import Image
+
+    masks = {}
+    for setting in (0, 3):
+        (tmp_path / str(setting)).mkdir()
+        render(tmp_path / str(setting), f"dials.persona('fill', dials.PEOPLE[0], dials.DIALS['fill'][{setting}])")
+        masks[setting] = np.asarray(Image.open(tmp_path / str(setting) / "mask.png"))
+        committed = np.asarray(Image.open(ROOT / "data" / "dials" / "masks" / f"fill-0-{setting}.png"))
+        assert (masks[setting] == committed).mean() > 0.98    # committed ones take more rays a pixel
+    near, far = ({part: (mask == part).sum() / (mask > 0).sum() for part in range(1, 13)} for mask in masks.values())
+    assert {part for part in near if near[part]} == {part for part in far if far[part]}
