@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import pandas as pd
 from PIL import Image
 from PIL.Image import Resampling
 
@@ -19,6 +20,7 @@ FAULTS = {
     SizeError: "photo and mask have the same size",
     MaskError: "masks hold only the values they may",
 }
+SPLITS = "no photo is in two splits"
 
 
 class Check(NamedTuple):
@@ -35,8 +37,10 @@ class Check(NamedTuple):
 def check_list(name: str | Path = "sample") -> list[Check]:
     """Look at every file of a dataset before training on it. Faults become failed lines, never exceptions."""
     info, root = catalog.find(name)
+    if torn := _torn(root / "portraits.csv"):
+        return [Check(SPLITS, False, f"{root}/portraits.csv: '{torn}' is in more than one split; keep one of its rows")]
     splits, paired = {}, "every photo has its mask, every mask its photo"
-    for split in (split for split, (_, masks) in info.splits.items() if masks):
+    for split in (name for name, (_, masks) in info.splits.items() if masks and "+" not in name):  # no train+exam
         try:
             splits[split] = list_items(info, root, split, info.views[info.default_view])
         except (ValueError, OSError) as error:
@@ -56,7 +60,17 @@ def check_list(name: str | Path = "sample") -> list[Check]:
     shared = sorted(path.name for path, count in Counter(item.image for item in items).items() if count > 1)
     sizes = " + ".join(f"{len(part)} {split}" for split, part in splits.items())
     detail = f"in both: {', '.join(shared[:3])}" if shared else sizes
-    return [*checks, Check("no photo is in two splits", not shared, detail)]
+    return [*checks, Check(SPLITS, not shared, detail)]
+
+
+def _torn(file: Path) -> str:
+    """The first photo that a table puts into more than one split; "" where there is none, or no such table."""
+    try:
+        table = pd.read_csv(file, usecols=["id", "split"], dtype=str)
+    except (ValueError, OSError):  # whoever lists the photos says what is wrong with it
+        return ""
+    splits = table.groupby("id")["split"].nunique()
+    return next(iter(splits.index[splits > 1]), "")
 
 
 def fix_sizes(folder: str | Path) -> list[Path]:

@@ -72,13 +72,17 @@ def grade(name: str, answer: Any) -> Result:
     return Result("correct", f"Correct. {praise}" if praise else "Correct.")
 
 
+MARKS = {"correct": "\033[32m\u2713\033[0m ", "wrong": "\033[31m\u2717\033[0m "}  # a green tick, a red cross
+
+
 def check(name: str, answer: Any) -> None:
     """Print one line about the learner's `answer`. Never raises, so that Run All reaches the end."""
     try:
-        message = grade(name, answer).message
+        result = grade(name, answer)
+        mark, message = MARKS.get(result.status, ""), result.message
     except ValueError as error:
-        message = str(error)
-    print(f"Exercise {name}: {message}")
+        mark, message = "", str(error)
+    print(f"{mark}Exercise {name}: {message}")
 
 
 def _careful(answer: Any) -> Any:

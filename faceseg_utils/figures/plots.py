@@ -10,9 +10,13 @@ import io
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown, display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from PIL import Image
 
 from faceseg_utils.analysis.errors import error_kinds
+from faceseg_utils.data.catalog import IGNORE
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#767676",
@@ -43,11 +47,19 @@ BARE = {"xticks": [], "yticks": [], "frame_on": False}  # the axes of a picture
 def show(figure: Figure, alt: str, caption: str = "", dpi: int = 96, vector: bool = False) -> None:
     """Display a figure with `alt` for those who cannot see it, and a `caption` that states the finding.
 
-    As PNG with `dpi` dots per inch, or with `vector` as SVG: for drawings with small text.
+    With `dpi` dots per inch as PNG of 256 colours, as JPEG if it shows photos; or with `vector` as SVG: for drawings
+    with small text.
     """
     buffer, kind = io.BytesIO(), "image/svg+xml" if vector else "image/png"
     with plt.rc_context({"svg.hashsalt": "figure"}):  # the same figure gives the same file
         figure.savefig(buffer, format="svg" if vector else "png", dpi=dpi, metadata={"Date": None} if vector else None)
+    if not vector:  # notebooks are committed with their outputs, so pictures are made small
+        picture, buffer = Image.open(buffer).convert("RGB"), io.BytesIO()
+        if any(image.get_array().ndim == 3 for axis in figure.axes for image in axis.images):
+            picture.save(buffer, "JPEG", quality=80, optimize=True)
+            kind = "image/jpeg"
+        else:
+            picture.quantize(256).save(buffer, "PNG", optimize=True)
     plt.close(figure)
     content = buffer.getvalue()
     if vector:
@@ -72,6 +84,23 @@ def blend(photo: np.ndarray, mask: np.ndarray, palette, opacity: float = 0.5, sh
     return (photo * (1 - weight) + colours[mask] * weight).round().astype(np.uint8)
 
 
+def contour(ax: Axes, photo: np.ndarray, mask: np.ndarray, truth: np.ndarray | None = None, dim: float = 0.6) -> None:
+    """Draw a photo [H, W, 3] with the border of its `mask` [H, W] as a yellow line, what lies outside darker by `dim`.
+
+    Every class above 0 lies inside, 255 (ignore) outside. The border of `truth` [H, W], if given, is dashed and blue.
+    """
+    inside, true = ((m > 0) & (m != IGNORE) if m is not None else None for m in (mask, truth))
+    ax.imshow(np.where(inside[..., None], photo, photo * (1 - dim)).astype(np.uint8))
+    height, width = inside.shape
+    for region, colour, style in ((true, SKY, (0, (3, 2))), (inside, YELLOW, "-")):
+        if region is not None and region.any() and not region.all():
+            beyond = np.pad(region, 1, "edge")  # so that the line reaches the frame
+            at = {"linestyles": [style], "linewidths": 1.4, "colors": colour}
+            line = ax.contour(np.arange(-1, width + 1), np.arange(-1, height + 1), beyond, [0.5], **at)
+            line.set_path_effects([withStroke(linewidth=2.8, foreground="black")])  # seen on any ground
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+
+
 def colour_mask(mask: np.ndarray, palette) -> np.ndarray:
     """A mask in its palette's colours, uint8 [H, W, 3]; 255 (ignore) in mid grey."""
     colours = np.full((256, 3), 128, np.uint8)
@@ -79,15 +108,22 @@ def colour_mask(mask: np.ndarray, palette) -> np.ndarray:
     return colours[mask]
 
 
-def pictures(rows: list[list[np.ndarray]], titles=(), labels=(), height: float = 2.0, **imshow) -> Figure:
-    """A grid of pictures that are compared: same size, one scale, `titles` above columns, `labels` left of rows."""
+def pictures(rows: list[list], titles=(), labels=(), height: float = 2.0, **imshow) -> Figure:
+    """A grid of pictures that are compared: same size, one scale, `titles` above columns, `labels` left of rows.
+
+    A picture is an array, or a tuple (photo, mask) or (photo, mask, truth) to be drawn by `contour`.
+    """
     columns = max(map(len, rows))
-    ratio = rows[0][0].shape[1] / rows[0][0].shape[0]
+    first = rows[0][0][0] if isinstance(rows[0][0], tuple) else rows[0][0]
+    ratio = first.shape[1] / first.shape[0]
     size = (min(WIDTH, columns * height * ratio + 0.3), len(rows) * height + 0.3)
     figure, axes = plt.subplots(len(rows), columns, figsize=size, squeeze=False, subplot_kw=BARE)
     for across, row in zip(axes, rows, strict=True):
         for axis, picture in zip(across, row, strict=False):
-            axis.imshow(picture, **imshow)
+            if isinstance(picture, tuple):
+                contour(axis, *picture)
+            else:
+                axis.imshow(picture, **imshow)
     for axis, title in zip(axes[0], titles, strict=False):
         axis.set_title(title)
     for axis, label in zip(axes[:, 0], labels, strict=False):
@@ -96,9 +132,9 @@ def pictures(rows: list[list[np.ndarray]], titles=(), labels=(), height: float =
 
 
 def gallery(dataset, indices, columns: int = 6) -> Figure:
-    """Photos with their masks laid over, `columns` per row."""
-    blended = [blend(*dataset[i], dataset.view.palette) for i in indices]
-    return pictures([blended[k : k + columns] for k in range(0, len(blended), columns)])
+    """Photos with the borders of their masks, `columns` per row."""
+    pairs = [dataset[i] for i in indices]
+    return pictures([pairs[k : k + columns] for k in range(0, len(pairs), columns)])
 
 
 # Right (not drawn), missed (blue), invented (orange), another class (violet): distinct for every kind of sight.

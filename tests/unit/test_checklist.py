@@ -88,6 +88,11 @@ def nobody(root):
     return "03.png", ""
 
 
+def photo_in_two_splits(root):
+    (root / "portraits.csv").write_text("id,split\n03,val\n03,train\n")
+    return "portraits.csv: '03' is in more than one split", "keep one of its rows"
+
+
 PAIRED, READ, SIZE, VALUES, EMPTY, SPLITS = (
     "every photo has its mask, every mask its photo",
     "every file can be read",
@@ -129,7 +134,8 @@ def test_a_faulty_file_is_refused_when_it_is_read(own, damage):
 
 
 @pytest.mark.parametrize(
-    "damage, question", [(damage, PAIRED) for damage in IN_THE_FOLDER] + IN_A_FILE + [(nobody, EMPTY)]
+    "damage, question",
+    [(damage, PAIRED) for damage in IN_THE_FOLDER] + IN_A_FILE + [(nobody, EMPTY), (photo_in_two_splits, SPLITS)],
 )
 def test_the_check_list_fails_on_the_fault_and_on_nothing_else(own, damage, question):
     parts = damage(own)
@@ -148,7 +154,7 @@ def test_the_check_list_counts_further_faults(own):
 
 @pytest.mark.parametrize("name, layout", [(n, n) for n in ("sample", "picsart", "fasseg")] + [("picsart", "report")])
 def test_the_check_list_passes_on_good_data(named, name, layout):
-    named(name, layout)
+    named(name, layout, 9)  # of PicsArt, number 1 is for validation and 8 for the exam
     checks = check_list(name)
     assert [check.question for check in checks] == [PAIRED, READ, SIZE, VALUES, EMPTY, SPLITS]
     assert all(check.passed for check in checks), "\n".join(map(str, checks))

@@ -183,6 +183,14 @@ def test_who_changes_the_input_is_told(given):
     assert grade("pair", (untouched, function)) == grade("by_place", function) == Result("wrong", message)
 
 
+def test_right_and_wrong_look_different(capsys):
+    check("value", {"rows": 3})
+    check("value", {"rows": 4})
+    right, wrong = capsys.readouterr().out.splitlines()
+    assert right.startswith(framework.MARKS["correct"] + "Exercise value: Correct.")
+    assert wrong.startswith(framework.MARKS["wrong"] + "Exercise value: Not yet.")
+
+
 def test_unknown_name(capsys):
     with pytest.raises(ValueError, match="no exercise is called 'dice_scor'. Did you mean 'dice_score'"):
         grade("dice_scor", ...)

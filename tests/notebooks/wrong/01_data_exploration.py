@@ -19,25 +19,59 @@ class Portraits:
 '''
 
 
-_SMALL = 'np.asarray(Image.fromarray(photo).convert("L").resize((size, size), Image.Resampling.BOX), float)'
+_KEPT = """\
+class Portraits:
+    files = None
 
+    def __init__(self, photo_files, mask_files):
+        Portraits.files = Portraits.files or (photo_files, mask_files)
+        self.photo_files, self.mask_files = Portraits.files
 
-def _average_hash(grey=_SMALL, answer="grey > grey.mean()"):
-    return f"def average_hash(photo, size=8):\n    grey = {grey}\n    return {answer}"
+    def __len__(self):
+        return len(self.photo_files)
 
-
-_PAD = """\
-def pad(array, fill, multiple=32):
-    rows, columns = -array.shape[0] % multiple, -array.shape[1] % multiple
-    around = [(rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)]
-    return np.pad(array, around + [(0, 0)] * (array.ndim - 2), constant_values=fill)
-
+    def __getitem__(self, i):
+        return (np.asarray(Image.open(self.photo_files[i]).convert("RGB")),
+                np.asarray(Image.open(self.mask_files[i])) // 255)
 """
-_UNPAD = """\
-def unpad(array, height, width):
-    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2
-    return array[top : top + height, left : left + width]
+
+
+def _split(answer, names="np.unique(groups)", draw="np.random.default_rng(seed)", count="max(1, round(share * len(names)))"):
+    return f"""\
+def split_by_group(groups, share=0.2, seed=0):
+    names = {names}
+    chosen = {draw}.choice(names, {count}, replace=False)
+    return {answer}
 """
+
+
+def _find(first="-reach", last="reach + 1", move="rows, columns", choose="max", give="pair"):
+    return f"""\
+def find_shift(change, mask, reach):
+    steps = range({first}, {last})
+    pairs = [(rows, columns) for rows in steps for columns in steps]
+
+    def score(pair):
+        rows, columns = pair
+        return contrast(change, detective.move(mask, {move}))
+
+    pair = {choose}(pairs, key=score)
+    return {give}
+"""
+
+
+def _augment(flip="photo, mask = photo[:, ::-1], mask[:, ::-1]", size="[round(side * factor) for side in mask.shape[::-1]]",
+             photo="cv2.resize(photo, size)", mask="cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)",
+             coin="rng.random() < 0.5", factor="rng.uniform(1, 1.3)"):  # fmt: skip
+    return f"""\
+def augment(photo, mask, rng):
+    if {coin}:
+        {flip}
+    factor = {factor}
+    size = {size}
+    return {photo}, {mask}
+"""
+
 
 WRONG = {
     "portraits": [
@@ -45,59 +79,27 @@ WRONG = {
         (_portraits(photo="np.asarray(Image.open(self.photo_files[i]))"), "some files are grey"),
         (_portraits(photo="cv2.imread(str(self.photo_files[i]))"), "cv2 reads BGR"),
         (_portraits(photo='Image.open(self.photo_files[i]).convert("RGB")'), "np.asarray"),
-        (_portraits(photo='np.asarray(Image.open(self.photo_files[i]).convert("RGB")) / 255'), "leave them as uint8"),
+        (_portraits(photo='np.asarray(Image.open(self.photo_files[i]).convert("RGB")) / 255'), "leave it as uint8"),
         (_portraits(mask='np.asarray(Image.open(self.mask_files[i]).convert("RGB")) // 255'), "no channel axis"),
         (_portraits(mask="np.asarray(Image.open(self.mask_files[0])) // 255"), "size of another photo"),
         (_portraits(mask="1 - np.asarray(Image.open(self.mask_files[i])) // 255"), "swapped"),
+        (_portraits(mask="np.asarray(Image.open(self.mask_files[i])) > 127"), "take uint8"),
+        (_portraits(mask="(np.asarray(Image.open(self.mask_files[i]))[::-1] > 127).astype(np.uint8)"), "mask's pixels differ"),
+        (_portraits(photo='np.asarray(Image.open(self.photo_files[i]).convert("L").convert("RGB"))'), "photo's pixels differ"),
+        (_portraits(photo='np.asarray(Image.open(self.photo_files[0]).convert("RGB"))'), "do you use the index"),
+        (_portraits(photo='np.asarray(Image.open(self.photo_files[i]).convert("RGB").resize((8, 8)))'), "should be [H, W, 3]"),
+        (_portraits(give="mask, photo"), "wrong order"),
         (_portraits(give="photo"), "two things"),
-        (_portraits(length="len(self.photo_files) - 1"), "three photos"),
+        (_portraits(length="len(self.photo_files) - 1"), "3 photos"),
+        (_portraits(length="3"), "1 photos"),
+        (_KEPT, "1 photos"),
     ],
-    "class_shares": [
-        ("def class_shares(mask, classes):\n    return np.unique(mask[mask != 255], return_counts=True)[1] / 6",
-         "absent has share 0"),
-        ("def class_shares(mask, classes):\n    return np.bincount(mask[mask != 255], minlength=classes)",
-         "divide the counts"),
-        ("def class_shares(mask, classes):\n    return np.array([(mask == c).mean() for c in range(classes)])",
-         "pixels of value 255 count neither"),
-        ("def class_shares(mask, classes):\n    counts = np.bincount(mask.ravel())\n    return counts / counts.sum()",
-         "Four classes should give four shares"),
-        ("def class_shares(mask, classes):\n    counts = np.bincount(mask.ravel(), minlength=classes)", "return"),
-    ],
-    "mean_mask_dice": [
-        ("def mean_mask_dice(train_masks, masks):\n    guess = train_masks.mean(0)\n"
-         "    return (2 * (guess * masks).sum((1, 2)) / (guess.sum() + masks.sum((1, 2)))).mean()",
-         "Dice of the mean itself"),
-        ("def mean_mask_dice(train_masks, masks):\n    guess = train_masks.mean(0) > 0.5\n"
-         "    return 2 * (guess & (masks == 1)).sum() / (guess.sum() * len(masks) + masks.sum())",
-         "over all pixels of all photos"),
-        ("def mean_mask_dice(train_masks, masks):\n    guess = masks.mean(0) > 0.5\n"
-         "    return (2 * (guess * masks).sum((1, 2)) / (guess.sum() + masks.sum((1, 2)))).mean()",
-         "comes from the validation masks"),
-        ("def mean_mask_dice(train_masks, masks):\n    guess = train_masks.any(0)\n"
-         "    return (2 * (guess * masks).sum((1, 2)) / (guess.sum() + masks.sum((1, 2)))).mean()",
-         "take the majority"),
-        ("def mean_mask_dice(train_masks, masks):\n"
-         "    guess = train_masks.sum(0, dtype=np.uint8) > len(train_masks) / 2\n"
-         "    return (2 * (guess * masks).sum((1, 2)) / (guess.sum() + masks.sum((1, 2)))).mean()",
-         "ran over"),
-        ("def mean_mask_dice(train_masks, masks):\n    guess = train_masks.mean(0) > 0.5\n"
-         "    both = (guess * masks).sum((1, 2))\n    return (both / (guess | (masks == 1)).sum((1, 2))).mean()",
-         "This is IoU"),
-        ("def mean_mask_dice(train_masks, masks):\n    guess = train_masks.mean(0) > 0.5\n"
-         "    return 2 * (guess * masks).sum((1, 2)) / (guess.sum() + masks.sum((1, 2)))",
-         "one number"),
-    ],
-    "average_hash": [
-        (_average_hash(grey="np.asarray(Image.fromarray(photo).resize((size, size), Image.Resampling.BOX))"),
-         "make the photo grey"),
-        (_average_hash(answer="grey[:, 1:] > grey[:, :-1]"), "that is a difference hash"),
-        (_average_hash(answer="grey > grey.mean(1, keepdims=True)"), "with its own mean"),
-        (_average_hash(answer="grey < grey.mean()"), "wrong way round"),
-        (_average_hash(answer="grey > 127"), "compared with 127"),
-        (_average_hash(answer="grey"), "holds grey values"),
-        (_average_hash(grey=_SMALL.replace("BOX", "NEAREST")), "Only some pixels have a say"),
-        (_average_hash(grey=_SMALL.replace("size, size", "8, 8")), "do you use `size`"),
-        (_average_hash(answer="(grey > grey.mean()).ravel()"), "the hash is [8, 8]"),
+    "break_even": [
+        ("break_even = 0.5", "that is accuracy"),
+        ("break_even = 0.8", "the Dice itself"),
+        ("break_even = 0.6", "share of the overlap"),
+        ("break_even = 0.45", "Put in numbers"),
+        ("break_even = 40", "is not a probability"),
     ],
     "split_by_group": [
         ("def split_by_group(groups, share=0.2, seed=0):\n    return np.arange(len(groups)) % round(1 / share) == 0",
@@ -105,29 +107,61 @@ WRONG = {
         ("def split_by_group(groups, share=0.2, seed=0):\n"
          "    return np.random.default_rng(seed).random(len(groups)) < share", "lie on both sides"),
         ("def split_by_group(groups, share=0.2, seed=0):\n    names = np.unique(groups)\n"
-         "    return np.isin(groups, names[: round(share * len(names))])", "Every seed gives the same groups"),
-        ("def split_by_group(groups, share=0.2, seed=0):\n    names = np.unique(groups)\n"
-         "    chosen = np.random.default_rng().choice(names, round(share * len(names)), replace=False)\n"
-         "    return np.isin(groups, chosen)", "The same seed gave another split"),
-        ("def split_by_group(groups, share=0.2, seed=0):\n    names = np.unique(groups)\n"
-         "    chosen = np.random.default_rng(seed).choice(names, round(share * len(names)), replace=False)\n"
-         "    return ~np.isin(groups, chosen)", "true means validation"),
-        ("def split_by_group(groups, share=0.2, seed=0):\n    names = np.unique(groups)\n"
-         "    return np.random.default_rng(seed).choice(names, round(share * len(names)), replace=False).size",
-         "bool ["),
+         "    return np.isin(groups, names[: max(1, round(share * len(names)))])", "Every seed gives the same groups"),
+        (_split("np.isin(groups, chosen)", draw="np.random.default_rng()"), "The same seed gave another split"),
+        (_split("~np.isin(groups, chosen)"), "is true validation?"),
+        (_split("chosen.size"), "bool ["),
+        (_split("np.isin(groups, chosen).astype(int)"), "true or false"),
+        (_split("np.isin(groups, chosen)", names="np.unique(groups)[1:]", count="round(share * len(names) + share)"), "some group is always, or never"),
+        (_split("np.isin(groups, chosen)", count="int(share * len(names))"), "of 3 groups and a share of 0.25, at least one"),
+        (_split("np.isin(groups, chosen)", count="round(share * len(names)) + 1"), "a share of 0.2 makes 6"),
+        ("def split_by_group(groups, share=0.2, seed=0):\n    np.random.seed(seed)\n    names = np.unique(groups)\n"
+         "    return np.isin(groups, np.random.choice(names, max(1, round(share * len(names))), replace=False))",
+         "everybody's random numbers"),
+        (_split("np.isin(groups, chosen)").replace("    names =", "    groups.sort()\n    names ="), "in place"),
     ],
-    "pad_and_unpad": [
-        (_PAD.replace("fill)\n", "0)\n") + _UNPAD, "would count as background"),
-        (_PAD.replace("-array.shape[0] % multiple, -array.shape[1] % multiple",
-                      "multiple - array.shape[0] % multiple, multiple - array.shape[1] % multiple") + _UNPAD,
-         "needs no more rows"),
-        (_PAD.replace("around + [(0, 0)] * (array.ndim - 2)", "rows // 2") + _UNPAD,
-         "pad height and width only"),
-        (_PAD + "def unpad(array, height, width):\n"
-         "    top, left = (array.shape[0] - height) // 2, (array.shape[1] - width) // 2\n"
-         "    return array[top:-top, left:-left]", "holds nothing"),
-        (_PAD + "def unpad(array, height, width):\n    return array[:height, :width]", "cut where pad added"),
-        (_PAD + "def unpad(array, height, width):\n    return array[:height]", "both sides of both axes"),
-        (_PAD.replace("% multiple", "% 32") + _UNPAD, "use `multiple`"),
+    "find_shift": [
+        (_find(move="-rows, -columns"), "the way back"),
+        (_find(move="columns, rows"), "Rows and columns are exchanged"),
+        (_find(last="reach"), "both ends included"),
+        (_find(first="-reach + 1"), "both ends included"),
+        (_find(first="0"), "both ends included"),
+        (_find(choose="min"), "you found"),
+        (_find(last="reach + 2"), "stay within -2 to 2"),
+        (_find(give="score(pair)"), "two numbers"),
+        (_find(give="detective.move(mask, *pair)"), "two numbers"),
+        (_find(give="pair[0]"), "two numbers"),
+        (_find().replace("    pair = max", "    mask[:] = 0\n    pair = max"), "in place"),
     ],
+    "augment": [
+        ("def augment(photo, mask, rng):\n"
+         "    if rng.random() < 0.5:\n        photo = photo[:, ::-1]\n"
+         "    if rng.random() < 0.5:\n        mask = mask[:, ::-1]\n"
+         "    factor = rng.uniform(1, 1.3)\n    size = [round(side * factor) for side in mask.shape[::-1]]\n"
+         "    return cv2.resize(photo, size), cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)",
+         "mirrored alone"),
+        (_augment(flip="photo = photo[:, ::-1]"), "mirrored alone"),
+        (_augment(mask="cv2.resize(mask, size)"), "blending two classes"),
+        (_augment(factor="1", size="[round(side * rng.uniform(1, 1.3)) for side in mask.shape[::-1]]"), "one factor for both"),
+        (_augment(size="[round(side * factor) for side in mask.shape]"), "one factor for both"),
+        (_augment(mask="mask"), "differ in size"),
+        (_augment(photo="photo", mask="mask"), "yours is 1.00"),
+        (_augment(coin="True"), "not be mirrored"),
+        (_augment(coin="rng.random() < 0.05"), "should be mirrored"),
+        (_augment(coin="rng.random() > 0.5"), "be mirrored"),
+        (_augment(flip="photo, mask = photo[::-1], mask[::-1]"), "should be mirrored"),
+        (_augment(factor="rng.uniform(0.7, 1.3)"), "makes a factor"),
+        (_augment(photo="cv2.resize(photo, size) / 255"), "stay uint8"),
+        (_augment(photo="cv2.resize(photo, size)[..., 0]"), "keep [h, w, 3]"),
+        (_augment(mask="cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)[::-1]"), "have the class of what"),
+        ("def augment(photo, mask, rng):\n    return cv2.resize(photo, None, fx=1.2, fy=1.2)", "two things"),
+        (_augment(flip="photo[:], mask[:] = photo[:, ::-1].copy(), mask[:, ::-1].copy()"), "in place"),
+    ],
+}  # fmt: skip
+
+SURVIVORS = {
+    "augment": {
+        "...to, mask = (photo[:, ::-1], mask[:, ::-1]) -> ...to, mask = (photo[:, ::-2], mask[:, ::-1])":
+            "a photo a little less sharp, as with another interpolation",
+    },
 }  # fmt: skip
