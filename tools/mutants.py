@@ -135,7 +135,8 @@ class Stage:
             here.close()
 
     def _report(self, mutant: Mutant, pipe) -> None:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        nowhere = open(os.devnull, "w", encoding="utf-8")  # closed with its process
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
             pipe.send(self.play(mutant))
 
     def close(self) -> None:
