@@ -167,13 +167,14 @@ def as_array(value: Any, what: str = "your function") -> np.ndarray:
 def is_stub(answer: Any) -> bool:
     """Does `answer` still hold a `...` that the learner is to replace?
 
-    Looks at values (also inside lists, tuples and dictionaries) and at the source of functions and classes. There any
-    `...` counts, except inside an index such as `x[..., 0]`, and so does an empty body (`pass`).
+    Looks at values (also inside lists and tuples; in a dictionary of parts, one that is filled in is an attempt) and at
+    the source of functions and classes. There any `...` counts, except inside an index such as `x[..., 0]`, and so does
+    an empty body (`pass`).
     """
     if answer is ...:
         return True
     if isinstance(answer, dict):
-        return any(is_stub(value) for value in answer.values())
+        return all(is_stub(value) for value in answer.values())
     if isinstance(answer, (list, tuple)):
         return any(is_stub(value) for value in answer)
     functions = _functions(answer)
