@@ -63,21 +63,31 @@ Code: MIT. Data: {licence}. Weights learned from such photos: for research and t
 """
 
 
+def run_of(weights: str, experiments: Path) -> Path:
+    """The folder of the run that weights come from.
+
+    `weights` is a folder inside that of the run, counted from the root of the course, or the name of a model of record,
+    which is that of its run. Raises ValueError where the run is missing.
+    """
+    places = [course_root() / Path(weights).parent, experiments / "runs" / Path(weights).name]
+    for place in places:
+        if (place / "config.json").is_file():
+            return place
+    missing = f"the run that they come from is neither {places[0]} nor {places[1]}"
+    raise ValueError(f"the weights of '{weights}': {missing}; put it back there")
+
+
 def ancestry(run: Run, experiments: Path) -> list[Run]:
     """The runs whose weights led to this one, the first one first and `run` last.
 
-    `weights` of a run is a folder, counted from the root of the course, or the name of a model of record, which is
-    that of its run. Raises ValueError where one of the runs is missing, incomplete, or its own ancestor.
+    Raises ValueError where one of the runs is missing, incomplete, or its own ancestor.
     """
     found = [run]
     while weights := found[0].settings["weights"]:
-        places = [course_root() / Path(weights).parent, experiments / "runs" / Path(weights).name]
-        place = next((place for place in places if (place / "config.json").is_file()), None)
-        if place is None:
-            raise ValueError(
-                f"{found[0].folder / 'config.json'}: it began with the weights of '{weights}', but the run that they "
-                f"come from is neither {places[0]} nor {places[1]}: put it back there"
-            )
+        try:
+            place = run_of(weights, experiments)
+        except ValueError as error:
+            raise ValueError(f"{found[0].folder / 'config.json'}: it began with {error}") from None
         if place.resolve() in {each.folder.resolve() for each in found}:
             raise ValueError(f"{place / 'config.json'}: it began with weights that it led to itself ('{weights}')")
         found.insert(0, Run.read(place))
@@ -144,8 +154,9 @@ def _start(settings: dict) -> str:
     if not settings["pretrained"]:
         return "From random weights"
     encoder = encoder_name(settings["model"])
-    if encoder == ENCODERS["lite0"]:  # from the package whose licence we know
-        return "From ImageNet weights (EfficientNet-Lite0: Apache-2.0)"
+    for size in (0, 1, 2):  # from packages whose licence we know
+        if encoder == ENCODERS[f"lite{size}"]:
+            return f"From ImageNet weights (EfficientNet-Lite{size}: Apache-2.0)"
     return f"From ImageNet weights (`{encoder}`)"
 
 

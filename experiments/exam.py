@@ -9,7 +9,7 @@ out; the scores of each photo are in experiments/exam/scores/RUN.csv. A run is s
 prints what is recorded.
 
 The rule: take the photos that the report trained on; leave out those that had chosen an epoch when the exam was drawn
-(the first 134 of a fixed permutation) and every photo with a near duplicate among all 3,668 (`experiments.pseudo`);
+(the first 134 of a fixed permutation) and every photo with a near duplicate among all 3,668 (`experiments.duplicates`);
 of the 1,014 that remain, the 150 whose "exam NAME" has the smallest SHA-256 are the exam.
 """
 
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import card, command
-from experiments.pseudo.run import NEAR, bits_apart, difference_hash
+from experiments.duplicates import NEAR, bits_apart, difference_hash
 from faceseg_utils import paths
 from faceseg_utils.data import catalog
 from faceseg_utils.data.images import read_image

@@ -59,13 +59,27 @@ PLAN["picsart-resnet34-padding-s0"] = reportstyle  # padding counts as backgroun
 #    `experiments.pseudo.run`, drawn by MediaPipe), at a size that is quick. The second goes on from it with the
 #    hand-drawn masks alone, at the photos' own size, with a loss that weighs the border.
 first = TrainConfig(dataset="picsart", extra="build/pseudo", size=(256, 192), epochs=8, ema=0.998)
+# What is made before it is learned from, as README.md says, and how many photos it has.
+EXTRA = {"build/pseudo": 1923, "build/pseudo-2": 1923, "build/composites": 600}
 PLAN["portrait-lite0-first-s0"] = first
 PLAN["portrait-lite0-s0"] = replace(
     first, weights="experiments/runs/portrait-lite0-first-s0/model", extra="", size=(320, 256), epochs=16,
     loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1,
 )  # fmt: skip
 
-# 5. Before photos were set aside for an exam: the same ladder, short runs and record on the report's split. They saw
+# 5. Ideas for a better recipe, each against the old one: its first step at a small size, three seeds. All take the same
+#    2,250 steps, so the composites, which add photos, have an epoch less.
+old = replace(first, size=(160, 128), epochs=6)
+RECIPES = {
+    "old": old,
+    "composites": replace(old, extra="build/pseudo + build/composites", epochs=5),
+    "second-round": replace(old, extra="build/pseudo-2"),
+    "lite2": replace(old, model="lite2"),
+    "zoom-out": replace(old, augment="zoom-out"),
+}
+PLAN |= {f"recipe-{name}-s{seed}": replace(config, seed=seed) for name, config in RECIPES.items() for seed in range(3)}
+
+# 6. Before photos were set aside for an exam: the same ladder, short runs and record on the report's split. They saw
 #    the exam photos, so they have no score on them.
 before = {"train_on": "train+exam"}
 for name in list(PLAN):

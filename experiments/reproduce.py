@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from experiments import command, costs
-from experiments.plan import CONTINUES, PLAN
+from experiments.plan import CONTINUES, EXTRA, PLAN
 from faceseg_utils import dice, paths
 from faceseg_utils.config import TrainConfig
 from faceseg_utils.dataset import PortraitDataset
@@ -50,9 +50,10 @@ def minutes(config: TrainConfig, photos: int = 1191) -> float:
     GFLOP per second: 600 for plain convolutions with bf16 matrix units, 150 without; 130 for depthwise ones, which run
     in float32. Scoring the monitor photos is added. `photos` are those of train before the holdout.
     """
-    learned = (config.limit or photos * (1 - config.holdout)) + (1923 if config.extra else 0)  # the pseudo-labels
+    extra = sum(EXTRA.get(folder, 0) for folder in config.extra.split(" + "))
+    learned = (config.limit or photos * (1 - config.holdout)) + extra
     scored = photos * config.holdout or 150
-    speed = 130 if config.model == "lite0" else 600 if has_bf16_units() else 150
+    speed = 130 if config.model.startswith("lite") else 600 if has_bf16_units() else 150
     gflop = costs.gflop(config.model, config.size) * (3 * learned + scored)
     return config.epochs * (gflop / speed + 0.05 * scored) / 60  # boundary F1 takes some 50 ms per photo
 
@@ -87,8 +88,9 @@ def reproduce(run: str, config: TrainConfig, runs: Path, device: str | None = No
         raise ValueError(f"{runs / run} holds a run of another configuration: remove it, or name another run")
     if config.weights and not Path(config.weights).is_dir():
         raise ValueError(f"{run} begins with {config.weights}: make {Path(config.weights).parent.name} first")
-    if config.extra and not Path(config.extra).is_dir():
-        raise ValueError(f"{run} also learns from {config.extra}: make it first, with python -m experiments.pseudo.run")
+    for folder in filter(None, config.extra.split(" + ")):
+        if not Path(folder).is_dir():
+            raise ValueError(f"{run} also learns from {folder}: make it first, as experiments/README.md says")
     if now == "stale":
         shutil.rmtree(runs / run)  # its numbers stay in the history of the repository
     if now == "missing" and run in CONTINUES:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, fields, replace
 
 LOSSES = ("bce", "dice", "bce+dice", "focal", "tversky", "boundary-bce", "boundary-bce+dice")
-AUGMENTATIONS = ("none", "report", "portrait")
+AUGMENTATIONS = ("none", "report", "portrait", "zoom-out")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHOICES = {
     "train_on": ("train", "train+exam"),
@@ -27,7 +27,7 @@ CHOICES = {
 class TrainConfig:
     """Everything that decides how a run goes; saved with it as `config.json`. Raises ValueError for a bad value."""
 
-    model: str = "lite0"  # unet, lite0, resnet34, unet11, unet16, or any encoder of smp
+    model: str = "lite0"  # unet, lite0 to lite2, resnet34, unet11, unet16, or any encoder of smp
     pretrained: bool = True  # begin with ImageNet weights in the encoder
     weights: str = ""  # a saved model (name or folder) to fine-tune; it takes the place of ImageNet weights
     dataset: str = "sample"  # a dataset's name, or a folder with images/ and masks/
@@ -51,7 +51,7 @@ class TrainConfig:
     ema: float = 0.0  # decay of the average of the weights; 0: no average
     holdout: float = 0.1  # share of train set aside to choose the best epoch; 0: validation chooses, as in the report
     limit: int = 0  # take only the first photos of train; 0: all
-    extra: str = ""  # a dataset or folder whose photos are added to train, such as pseudo-labels
+    extra: str = ""  # datasets or folders, such as "one + two", whose photos are added to train
     seed: int = 0  # of every random choice
     precision: str = "auto"  # of the arithmetic; auto: what is fast on the device
 

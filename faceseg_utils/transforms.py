@@ -35,16 +35,19 @@ def augmentations(name: str, padding: int = IGNORE) -> list[A.BasicTransform]:
 
     "report": transpose and flips, as in the report. "portrait": what a phone does to a portrait: mirrored, a little
     turned, nearer or farther, brighter, tinted, blurred. Never upside down: the model will not meet such portraits.
+    "zoom-out": the same, but people may shrink to 0.4 of their size, in proportion, as if they stood farther away.
     """
     if name == "none":
         return []
     if name == "report":
         return [A.Transpose(p=0.5), A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
-    if name == "portrait":
+    if name in ("portrait", "zoom-out"):
+        far = name == "zoom-out"
         return [
             A.HorizontalFlip(p=0.5),
             A.Affine(
-                scale=(0.8, 1.3), translate_percent=(-0.1, 0.1), rotate=(-20, 20), shear=(-5, 5),
+                scale=(0.4 if far else 0.8, 1.3), keep_ratio=far,
+                translate_percent=(-0.1, 0.1), rotate=(-20, 20), shear=(-5, 5),
                 fill=0, fill_mask=padding, mask_interpolation=cv2.INTER_NEAREST, p=0.8,
             ),
             A.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.25, hue=0.04, p=0.7),

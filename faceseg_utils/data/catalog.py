@@ -158,14 +158,20 @@ DATASETS = {
 
 
 def own_folder(path: Path) -> DatasetInfo:
-    """The description of a reader's own folder: `images/` and `masks/` (0 and 255), or the report's layout."""
-    splits = dict.fromkeys(("train", "val"), ("images", "masks"))
+    """The description of a reader's own folder: `images/` and `masks/` (0 and 255), or the report's layout.
+
+    In place of `masks/` it may have `trimaps/`: 0 background, 1 person, 2 not known, which counts for nothing.
+    """
+    masks, encoding, lookup = "masks", "binary", (0, 1)
+    if (path / "trimaps").is_dir():
+        masks, encoding, lookup = "trimaps", "index", (0, 1, IGNORE)
+    splits = dict.fromkeys(("train", "val"), ("images", masks))
     if (path / "train" / "images").is_dir():
         splits = dict.fromkeys(("train", "val"), ("train/images", "train/masks"))
         if (path / "test" / "images").is_dir():
             splits["test"] = ("test/images", None)
-    views = {"person": View(PERSON, (0, 1))}
-    return DatasetInfo(name=path.name, title=f"own folder {path}", encoding="binary", views=views, splits=splits)
+    views = {"person": View(PERSON, lookup)}
+    return DatasetInfo(name=path.name, title=f"own folder {path}", encoding=encoding, views=views, splits=splits)
 
 
 def location(name: str) -> Path:

@@ -39,11 +39,11 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
         held_all = f"{len(train)} for training, and all of them are held out to choose the best epoch"
         raise ValueError(f"too few photos in '{config.dataset}': {held_all}; add photos, or set holdout=0")
     learned = train.subset(kept[: config.limit or None])
-    if config.extra:
-        extra = PortraitDataset(config.extra, "all", config.view)
+    for name in filter(None, config.extra.split(" + ")):
+        extra = PortraitDataset(name, "all", config.view)
         judges = {*val.stems, *monitor.stems, *val.info.exam}
         if leaked := sorted(set(extra.stems) & judges):
-            raise ValueError(f"extra='{config.extra}' holds the photo '{leaked[0]}', which has to judge: remove it")
+            raise ValueError(f"extra='{name}' holds the photo '{leaked[0]}', which has to judge: remove it")
         learned = learned + extra
     return learned, monitor, val
 

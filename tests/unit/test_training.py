@@ -101,6 +101,11 @@ def test_extra_photos_are_learned_from_and_never_judge(config, make_dataset, tmp
     assert [part.stems for part in after[1:]] == [part.stems for part in before[1:]]
     x, y = after[0][len(before[0])]
     assert x.shape == (3, 64, 64) and set(y.unique().tolist()) <= {0, 1, 255}
+    two = make_dataset("own", 4, tmp_path / "two")
+    for file in sorted(two.glob("*/*")):
+        file.rename(file.with_stem(f"two{file.stem}"))
+    both = loader.datasets(replace(config, extra=f"{extra} + {two}"))[0]
+    assert both.stems == [*after[0].stems, *(f"two{i:02d}" for i in range(4))]
     for folder in ("images", "masks"):
         file = next((extra / folder).glob("more00.*"))
         file.rename(file.with_stem(VALIDATION[0]))

@@ -160,6 +160,19 @@ def test_steps_decide_independently_of_each_other():
     assert sum(counts) == 200 and min(counts) > 25, counts
 
 
+def test_zoom_out_shrinks_people_in_proportion_and_what_it_adds_does_not_count():
+    photo, person = np.full((96, 96, 3), 99, np.uint8), disk((96, 96))
+    smallest = {}
+    for augment in ("portrait", "zoom-out"):
+        seen = [Pipeline((96, 96), augment=augment).arrays(photo, person, seed)[1] for seed in range(80)]
+        smallest[augment] = min((label == 1).sum() / person.sum() for label in seen)
+    assert 0.4**2 * 0.9 < smallest["zoom-out"] < 0.25 < 0.5 < smallest["portrait"]  # areas, so squares of the scale
+    tiny = min(seen, key=lambda label: (label == 1).sum())
+    assert set(np.unique(tiny)) == {0, 1, IGNORE} and (tiny == IGNORE).mean() > 0.5
+    height, width = (np.ptp(place) + 1 for place in np.nonzero(tiny == 1))
+    assert 0.85 < height / width < 1.15, "a disk stays a disk, but for a little shear"
+
+
 def test_photo_and_mask_move_together_under_portrait():
     native = (96, 96)
     mask = disk(native)
