@@ -136,7 +136,7 @@ def unet_diagram(model: nn.Module, input_shape: tuple[int, int, int] = (3, 160, 
     skips = Line2D([], [], **DASHED, label=f"skip connection ({len(ran.skips)})")
     axis.legend(handles=[Line2D([], [], color="0.35", label="path"), skips], loc="lower right", fontsize=9)
     axis.set(xlim=(-0.5, last + 0.5), ylim=(-max(rows) - 0.65, 1.1))
-    axis.set_title(f"{type(model).__name__}: channels in the boxes, height × width below", size=10)
+    axis.set_title(f"{type(model).__name__}: channels in the boxes, height × width beside them", size=10)
     return figure
 
 

@@ -56,8 +56,19 @@ for epoch in range(3):
     rows.append({"epoch": epoch, "train_loss": 1.0, "val_loss": 0.9 - epoch / 4, "train_dice": 0.8, "val_dice": 0.9})
     view(pd.DataFrame(rows), Bright())
 """
-NAMES = {}  # what the cell SETUP defines, here
-exec(SETUP, NAMES)
+FIELD = """
+import torch
+from faceseg_utils.model import UNet
+
+def receptive_field():
+    torch.manual_seed(0)
+    x = torch.rand(3, 64, 48) * 2 - 1
+    photo = ((x.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
+    return widgets.ReceptiveField(UNet(width=8), x, photo)
+"""
+SHOWN = FIELD + "field = receptive_field()\nfield"
+NAMES = {}  # what the cells SETUP and FIELD define, here
+exec(SETUP + FIELD, NAMES)
 PIXELS = """canvas => Array.from(
     canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
 
@@ -65,7 +76,7 @@ PIXELS = """canvas => Array.from(
 @pytest.fixture(scope="module")
 def cell(lab, page):
     """`cell(k)`: the k-th cell of the notebook in the page, run."""
-    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN, TRAINING]
+    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN, TRAINING, SHOWN]
     lab.write("widgets.ipynb", cells)
     lab.run_all(page, "widgets.ipynb")
     return lambda k: page.locator(".jp-Notebook .jp-Cell").nth(k)
@@ -190,3 +201,28 @@ def test_training_is_one_picture_redrawn_and_then_the_static_figure(lab, page, c
     assert live.count() == 1 and live.evaluate("image => image.naturalWidth") > 400
     lab.ask(page, "view.show(alt='Curves of a training and two masks.')")
     live.wait_for(state="detached")
+
+
+def test_receptive_field_answers_a_click_and_the_keys(lab, page, cell):
+    twin, root, canvases = NAMES["receptive_field"](), cell(6).locator(".faceseg-field"), cell(6).locator("canvas")
+    scale = canvases.first.evaluate("canvas => canvas.width") // 48
+    middle = {"x": 30 * scale + scale // 2, "y": 20 * scale + scale // 2}
+
+    wait_until_drawn(root, lambda: canvases.nth(2).click(position=middle))
+    assert lab.ask(page, "print(field.pixel)") == "[20, 30]"
+    _shows(twin, root, canvases, scale, 20, 30)
+    wait_until_drawn(root, lambda: canvases.first.press("ArrowLeft"))
+    wait_until_drawn(root, lambda: canvases.first.press("ArrowDown"))
+    _shows(twin, root, canvases, scale, 21, 29)
+
+    times = milliseconds(root, canvases.first, "ArrowRight", 15)
+    print(f"\nreceptive field: {in_words(times)}")
+
+
+def _shows(twin, root, canvases, scale, row, column):
+    """The three canvases show what the functions say, but for the frame around the pixel."""
+    assert root.get_by_role("status").inner_text() == twin.describe(row, column)
+    for k, wanted in enumerate(twin.pictures(row, column)):
+        shown = pixels(canvases.nth(k))[scale // 2 :: scale, scale // 2 :: scale].copy()
+        shown[row - 1 : row + 2, column - 1 : column + 2] = wanted[row - 1 : row + 2, column - 1 : column + 2]
+        assert np.abs(shown.astype(int) - wanted).max() <= 1  # the last bit of a float may differ from kernel to kernel

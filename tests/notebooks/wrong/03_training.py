@@ -84,6 +84,11 @@ def load_state(path, network, optimizer, schedule):
 """
 
 
+DICE = """def soft_dice(z, y):
+    p = 1 / (1 + np.exp(-z))
+    return """
+BCE = "def bce_with_logits(z, y):\n    p = 1 / (1 + np.exp(-z))\n    return "
+
 WRONG = {
     "training_step": [
         (_step(clear="pass"), "gradients of the batch before took part"),
@@ -147,5 +152,29 @@ WRONG = {
         (_resume(epoch="state['epoch']"), "would train it twice"),
         (_resume(give=""), "load_state gave None"),
         ("def save_state(*args): return 1\ndef load_state(*args): return 3", "left no file"),
+    ],
+    "bce_with_logits": [
+        (BCE + "-(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()", "exp overflows"),
+        (BCE + "-(y * np.log(p) + (1 - y) * np.log(1 - p)).sum()", "take the mean"),
+        (BCE + "(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()", "a minus sign"),
+        (BCE + "-((1 - y) * np.log(p) + y * np.log(1 - p)).mean()", "swapped"),
+        (
+            "def bce_with_logits(z, y):\n    p = np.clip(1 / (1 + np.exp(-z)), 1e-7, 1 - 1e-7)\n"
+            "    return -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean()",
+            "clipping hides",
+        ),
+    ],
+    "soft_dice": [
+        (DICE + "(2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)", "give 1 minus it"),
+        (DICE + "1 - 2 * ((p * y).sum() + 1) / (p.sum() + y.sum() + 1)", "inside the factor 2"),
+        (DICE + "1 - 2 * (p * y).sum() / (p.sum() + y.sum())", "is missing"),
+        (
+            DICE.replace("1 / (1 + np.exp(-z))", "z > 0") + "1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)",
+            "Keep them soft",
+        ),
+        (
+            DICE.replace("1 / (1 + np.exp(-z))", "z") + "1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)",
+            "take the sigmoid",
+        ),
     ],
 }
