@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
     build = course_root() / "build" / "peers"
     build.mkdir(parents=True, exist_ok=True)
     (HERE / "scores").mkdir(exist_ok=True)
-    train, val = PortraitDataset("picsart", "train"), PortraitDataset("picsart", "val")
+    train, val = PortraitDataset("picsart", "train+exam"), PortraitDataset("picsart", "val")
     mean = mean_mask(train)
     np.save(build / "mean.npy", mean)
 

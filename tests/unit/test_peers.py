@@ -64,7 +64,7 @@ def test_a_peer_that_fails_is_named(make_dataset, tmp_path):
 
 @pytest.mark.slow
 def test_the_peers_that_need_no_tool_are_recomputed(real_photos):
-    mean = peers.mean_mask(PortraitDataset("picsart", "train"))
+    mean = peers.mean_mask(PortraitDataset("picsart", "train+exam"))
     val = PortraitDataset("picsart", "val")
     for peer in ("mean-mask", "all-person"):
         again = peers.score([peers.constant_mask(peer, mean)] * len(val), val)
