@@ -21,7 +21,7 @@ def copy(lab, page):
 
 def test_no_output_before_the_first_run(copy):
     prompts = copy.locator(".jp-CodeCell .jp-InputPrompt").all_inner_texts()
-    assert len(prompts) > 20 and set(prompts) == {"[ ]:"}
+    assert prompts.count("[ ]:") > 20 and set(prompts) <= {"[ ]:", ""}  # "": a collapsed cell shows no prompt
     assert copy.locator(".jp-OutputArea-output").count() == 0
     assert copy.locator(".jp-MarkdownCell").count() > 20  # the text is there
 
