@@ -21,8 +21,12 @@ def bits_apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.rint((a.shape[1] - a @ b.T) / 2).astype(int)
 
 
+def hashes(items: list[Item]) -> np.ndarray:
+    """The hash of every photo: bool [N, 256]."""
+    return np.stack([difference_hash(read_image(item.image)) for item in items])
+
+
 def new_photos(photos: list[Item], known: list[Item]) -> list[Item]:
     """The photos that are not near duplicates of a known one."""
-    hashes = [np.stack([difference_hash(read_image(item.image)) for item in items]) for items in (photos, known)]
-    distance = bits_apart(*hashes).min(axis=1)  # [N]: to the nearest known photo
+    distance = bits_apart(hashes(photos), hashes(known)).min(axis=1)  # [N]: to the nearest known photo
     return [item for item, bits in zip(photos, distance) if bits > NEAR]

@@ -23,10 +23,9 @@ import numpy as np
 import pandas as pd
 
 from experiments import card, command
-from experiments.duplicates import NEAR, bits_apart, difference_hash
+from experiments.duplicates import NEAR, bits_apart, hashes
 from faceseg_utils import paths
 from faceseg_utils.data import catalog
-from faceseg_utils.data.images import read_image
 from faceseg_utils.data.layout import every_tenth
 from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.evaluation import evaluate
@@ -49,16 +48,11 @@ def draw(labelled: dict[str, np.ndarray], unlabelled: np.ndarray) -> list[str]:
     return sorted(candidates[:PHOTOS])
 
 
-def hashes(data: PortraitDataset) -> dict[str, np.ndarray]:
-    """The difference hash of every photo, by stem."""
-    return {item.stem: difference_hash(read_image(item.image)) for item in data.items}
-
-
 def is_drawn_by_rule() -> bool:
     """Are the stored names those that the rule gives?"""
-    labelled = hashes(PortraitDataset("picsart", "all") + PortraitDataset("picsart", "exam"))
-    unlabelled = np.stack(list(hashes(PortraitDataset("picsart", "test")).values()))
-    return draw(dict(sorted(labelled.items())), unlabelled) == sorted(catalog.DATASETS["picsart"].exam)
+    labelled = PortraitDataset("picsart", "all") + PortraitDataset("picsart", "exam")
+    by_stem = dict(sorted(zip(labelled.stems, hashes(labelled.items)), key=lambda pair: pair[0]))
+    return draw(by_stem, hashes(PortraitDataset("picsart", "test").items)) == sorted(catalog.DATASETS["picsart"].exam)
 
 
 # --- Open -------------------------------------------------------------------------------------------------------------

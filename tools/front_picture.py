@@ -10,7 +10,6 @@ most wrong.
 import base64
 import io
 import json
-import shutil
 
 import numpy as np
 from PIL import Image
@@ -22,6 +21,7 @@ from faceseg_utils.data.images import read_image
 from faceseg_utils.deploy.files import cut_out
 from faceseg_utils.paths import course_root
 from faceseg_utils.widgets.overlay import STATIC, MaskOverlay
+from tools.browser import FLAGS, chromium
 
 PAGE = """<!doctype html><meta charset="utf-8"><style>{css}
 body {{ margin: 14px; width: 1120px; background: white; color: #222; font: 15px sans-serif; --jp-ui-font-color1: #222 }}
@@ -67,7 +67,7 @@ def main() -> None:
     out = course_root() / "docs" / "front.jpg"
     out.parent.mkdir(exist_ok=True)
     with sync_playwright() as p:
-        browser = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        browser = p.chromium.launch(executable_path=chromium(), args=FLAGS)
         tab = browser.new_page(viewport={"width": 1134, "height": 300}, device_scale_factor=1.5)
         tab.set_content(page())
         tab.wait_for_selector("[data-drawn]")

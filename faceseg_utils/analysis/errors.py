@@ -62,7 +62,8 @@ def image_scores(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]
     target = np.asarray(target)
     predicted = (np.asarray(prediction) > 0).astype(np.uint8)
     wanted = np.where(target == IGNORE, IGNORE, target > 0).astype(np.uint8)
-    invented, missed = int(((predicted == 1) & (wanted == 0)).sum()), int(((predicted == 0) & (wanted == 1)).sum())
+    kinds = error_kinds(predicted, wanted)
+    invented, missed = int((kinds == INVENTED).sum()), int((kinds == MISSED).sum())
     counted = max(1, int((target != IGNORE).sum()))
     return {
         **dice.photo_scores(predicted, wanted),

@@ -1,7 +1,6 @@
 """A real JupyterLab in a headless Chromium: skipped, with the reason, where either is missing."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,11 +10,10 @@ import urllib.request
 import nbformat
 import pytest
 
+from tools.browser import FLAGS, chromium
 from tools.workbook import ROOT
 
 KEPT = ROOT / "build" / "browser"  # screenshots, kept by continuous integration
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 SETTINGS = {  # no pop-ups, and every cell in the page, not only those in sight
     "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
@@ -33,12 +31,6 @@ ASK = """async code => {
     return text;
 }"""
 RUN_ALL = "() => window.jupyterapp.commands.execute('notebook:run-all-cells')"
-
-
-def chromium() -> str:
-    """Where a Chromium lies: FACESEG_CHROMIUM, else what the system has; empty if there is none."""
-    names = [os.environ.get("FACESEG_CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
-    return next(filter(None, map(shutil.which, filter(None, names))), "")
 
 
 @pytest.fixture(scope="session")
