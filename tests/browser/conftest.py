@@ -102,6 +102,13 @@ class Lab:
         """What `code` prints in the kernel of the notebook that is open in the page."""
         return page.evaluate(ASK, code).strip()
 
+    def told(self, page, code: str, expected: str, seconds: float = 15) -> str:
+        """What `code` prints, asked again until it is `expected`: a widget tells the kernel in its own time."""
+        end = time.monotonic() + seconds
+        while (answer := self.ask(page, code)) != expected and time.monotonic() < end:
+            time.sleep(0.1)
+        return answer
+
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait(20)

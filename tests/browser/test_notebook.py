@@ -42,16 +42,17 @@ def test_overlay_answers_the_keyboard_and_paints_what_python_says(lab, page, not
 
     threshold = root.get_by_role("slider", name="threshold")
     wait_until_drawn(root, lambda: threshold.press("ArrowRight"), times=25)
-    assert lab.ask(page, "print(round(overlay.threshold, 2))") == "0.75"  # the page has told the kernel
+    assert lab.told(page, "print(round(overlay.threshold, 2))", "0.75") == "0.75"
     after = pixels(canvas)
-    assert (after != before).any() and digest(after) == lab.ask(page, said)
+    assert (after != before).any() and digest(after) == lab.told(page, said, digest(after))
 
     wait_until_drawn(root, lambda: root.get_by_role("radio", name="prediction").check())
     wait_until_drawn(root, lambda: root.get_by_role("slider", name="opacity").press("ArrowLeft"), times=5)
-    assert digest(pixels(canvas)) == lab.ask(page, said)
+    mixed = digest(pixels(canvas))
+    assert lab.told(page, said, mixed) == mixed
     wait_until_drawn(root, lambda: root.get_by_role("checkbox", name="person").uncheck())
-    bare = pixels(canvas)
-    assert digest(bare) == lab.ask(page, said) == lab.ask(page, said.replace("pixels()", "pixels('photo')"))
+    bare = digest(pixels(canvas))
+    assert lab.told(page, said, bare) == bare == lab.ask(page, said.replace("pixels()", "pixels('photo')"))
     wait_until_drawn(root, lambda: root.get_by_role("checkbox", name="person").check())
 
     times = milliseconds(root, threshold, "ArrowLeft", 40)

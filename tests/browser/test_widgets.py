@@ -209,7 +209,7 @@ def test_receptive_field_answers_a_click_and_the_keys(lab, page, cell):
     middle = {"x": 30 * scale + scale // 2, "y": 20 * scale + scale // 2}
 
     wait_until_drawn(root, lambda: canvases.nth(2).click(position=middle))
-    assert lab.ask(page, "print(field.pixel)") == "[20, 30]"
+    assert lab.told(page, "print(field.pixel)", "[20, 30]") == "[20, 30]"
     _shows(twin, root, canvases, scale, 20, 30)
     wait_until_drawn(root, lambda: canvases.first.press("ArrowLeft"))
     wait_until_drawn(root, lambda: canvases.first.press("ArrowDown"))
