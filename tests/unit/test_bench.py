@@ -4,9 +4,10 @@ import statistics
 import time
 
 import pytest
+import torch
 
 from faceseg_utils import dataset, model, training
-from faceseg_utils.probes.bench import bench
+from faceseg_utils.probes.bench import bench, training_flops
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,6 +44,11 @@ def test_ratios_are_those_of_the_seconds(capsys):
     out = capsys.readouterr().out
     assert f"{result['training']['ratio']:.2f} times as fast as the plain loop" in out
     assert f"{result['photo']['ratio']:.2f} times as fast in ONNX Runtime" in out
+
+
+def test_flops_of_a_depthwise_convolution_are_those_of_its_own_weights():
+    network = torch.nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False)
+    assert training_flops(network, torch.zeros(2, 16, 8, 8)) == 3 * 2 * 2 * 8 * 8 * 16 * 9
 
 
 def test_the_step_is_that_of_training(monkeypatch):
