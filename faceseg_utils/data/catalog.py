@@ -57,7 +57,8 @@ class DatasetInfo:
     `encoding` says how a mask file spells its classes: "binary" (0 and 255), "index" (pixel value = class) or
     "colour" (RGB, nearest colour of `colours`). `splits` maps a split to its folders of images and masks
     (None: no masks); `digest` is the SHA-256 over all file names and contents (`download.folder_digest`).
-    `exam_digest` is that of the list of its exam photos, where it has some: NAME-exam.txt beside this file.
+    Where "train" and "val" share a folder, every `val_every`-th photo is for validation, unless a table says which.
+    `exam_digest` is that of the list of exam photos, where they lie among the others: NAME-exam.txt beside this file.
     """
 
     name: str
@@ -70,6 +71,7 @@ class DatasetInfo:
     members: tuple[str, ...] = ()  # folders whose files, without sub-folders, a download holds and a digest covers
     digest: str = ""
     licence: str = ""
+    val_every: int = 10
     exam_digest: str = ""
 
     @property
@@ -146,12 +148,16 @@ DATASETS = {
             title="FASSEG frontal02: faces with six classes",
             encoding="colour",
             views={"face": View(FACE, tuple(range(len(FACE)))), "person": View(PERSON, (0, 1, 1, 1, 1, 1))},
-            splits={"train": ("V2/Train_RGB", "V2/Train_Labels"), "val": ("V2/Test_RGB", "V2/Test_Labels")},
+            splits={  # 20 faces to learn from and to choose by, and the 50 test faces of its papers
+                **dict.fromkeys(("train", "val"), ("V2/Train_RGB", "V2/Train_Labels")),
+                "exam": ("V2/Test_RGB", "V2/Test_Labels"),
+            },
             colours=((255, 0, 0), (255, 255, 0), (127, 0, 0), (0, 255, 255), (0, 255, 0), (0, 0, 255)),
             sources=(_github("massimomauro/FASSEG-repository", "7817f332b68decc858c9e741f8c0b366b9e0289c"),),
             members=("V2/Train_RGB", "V2/Train_Labels", "V2/Test_RGB", "V2/Test_Labels"),
             digest="996579a43963f35ab033d6c018c08b17694fe0aef670d9b5698535249207857a",
             licence="none stated: cite the papers",
+            val_every=5,
         ),
     )
 }

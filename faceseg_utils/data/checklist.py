@@ -6,13 +6,14 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 from PIL.Image import Resampling
 
 from faceseg_utils import paths
 from faceseg_utils.data import catalog
-from faceseg_utils.data.images import ImageError, MaskError, SizeError, read_image, read_mask
+from faceseg_utils.data.images import ImageError, MaskError, SizeError, read_image, read_mask, stray_pixels
 from faceseg_utils.data.layout import lies_across, list_items
 
 FAULTS = {
@@ -21,6 +22,7 @@ FAULTS = {
     MaskError: "masks hold only the values they may",
 }
 SPLITS = "no photo is in two splits"
+SHOWN = "every class is shown in every split"
 
 
 class Check(NamedTuple):
@@ -47,16 +49,27 @@ def check_list(name: str | Path = "sample") -> list[Check]:
             return [Check(paired, False, str(error))]
     items = [item for part in splits.values() for item in part]
     faults: dict[str, list[str]] = {question: [] for question in (*FAULTS.values(), "no mask is empty")}
-    for item in items:
+    strays, shown = 0, {split: np.zeros(256, int) for split in splits}
+    for split, item in ((split, item) for split, part in splits.items() for item in part):
         try:
-            if not (item.read()[1] > 0).any():
+            mask = item.read()[1]
+            shown[split] += np.bincount(mask.ravel(), minlength=256)
+            strays += stray_pixels(item.mask, info) if info.encoding == "colour" else 0
+            if not (mask > 0).any():
                 faults["no mask is empty"].append(item.mask.name)
         except tuple(FAULTS) as error:
             faults[FAULTS[type(error)]].append(str(error))
     checks = [Check(paired, True, "yes")]
     for question, found in faults.items():
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        checks.append(Check(question, not found, found[0] + more if found else f"{len(items)} looked at"))
+        good = f"{len(items)} looked at"
+        if question == FAULTS[MaskError] and strays:
+            good += f"; {strays:,} pixels of other colours took the nearest"
+        checks.append(Check(question, not found, found[0] + more if found else good))
+    names = info.views[info.default_view].classes
+    if len(names) > 2:
+        absent = [f"{name} is in no photo of {s}" for s in splits for c, name in enumerate(names) if not shown[s][c]]
+        checks.append(Check(SHOWN, not absent, "; ".join(absent) or "yes"))
     shared = sorted(path.name for path, count in Counter(item.image for item in items).items() if count > 1)
     sizes = " + ".join(f"{len(part)} {split}" for split, part in splits.items())
     detail = f"in both: {', '.join(shared[:3])}" if shared else sizes

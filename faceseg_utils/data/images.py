@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from scipy import ndimage
 
 from faceseg_utils.data.catalog import DatasetInfo
 from faceseg_utils.paths import one_line
@@ -20,6 +21,9 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP")  # Pillow reads more, and hands EPS to 
 LARGEST = 25_000_000  # pixels of a photo to segment or score, which takes some 40 bytes for each of them
 MOST, LONGEST = 100_000_000, 65_535  # pixels of a file that is decoded to be scaled down: in all, and along a side
 
+STRAY = 32  # how far a colour may lie from that of its class (distance in RGB) and still be taken for it
+FAR = 96  # only along an outline, where two classes mix, do colours lie farther away than this
+UNKNOWN = 220  # farther than any mixture of two classes lies from the nearest
 ORIENTATION = ExifTags.Base.Orientation  # phones store photos as the sensor lies and note here how to turn them
 
 
@@ -87,10 +91,9 @@ def read_mask(path: str | Path, info: DatasetInfo) -> np.ndarray:
     naming the file for values that its dataset's masks may not hold, for colours where grey is expected, and for
     transparency that contradicts the values; ImageError where the file cannot be read.
     """
-    if info.encoding == "colour":  # the class of the nearest colour: resampled label pictures hold thousands of strays
-        rgb = read_image(path, None).astype(np.int32)
-        distance = [((rgb - colour) ** 2).sum(-1) for colour in np.array(info.colours)]
-        return np.argmin(distance, axis=0).astype(np.uint8)
+    if info.encoding == "colour":
+        classes, _ = _nearest(path, read_image(path, None), info)
+        return classes
     with opened(path, LARGEST) as file:
         classes = _classes(_values(file, info), info)
         if "A" in file.getbands() or "transparency" in file.info:
@@ -100,11 +103,41 @@ def read_mask(path: str | Path, info: DatasetInfo) -> np.ndarray:
         return np.asarray(_upright(Image.fromarray(classes), file.info))
 
 
+def stray_pixels(path: str | Path, info: DatasetInfo) -> int:
+    """How many pixels of a colour-coded mask have none of its classes' colours. Raises as `read_mask` does."""
+    return int((_nearest(path, read_image(path, None), info)[1] > 0).sum())
+
+
+def _nearest(path: str | Path, rgb: np.ndarray, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray]:
+    """The class of the nearest colour, uint8 [H, W], and how far that is, [H, W]: resampled labels have stray colours.
+
+    The mixture of two classes along an outline may look like a third (yellow skin and blue eyes mix to brown hair). So
+    a stray takes the nearest of the classes that lie around it, in 5 x 5 pixels, in their own colours.
+    """
+    rgb, colours = rgb.astype(np.int32), np.array(info.colours, np.int32)
+    squares = np.stack([((rgb - colour) ** 2).sum(-1, dtype=np.int32) for colour in colours])           # [K, H, W]
+    nearest, distance = squares.argmin(0), np.sqrt(squares.min(0))
+    for what, wrong, most in (
+        ("colours of no class", distance > UNKNOWN, 0),
+        ("colours between classes", distance > FAR, 0.05),
+    ):
+        if wrong.mean() > most:
+            at, pixels = tuple(np.argwhere(wrong)[0].tolist()), f"{wrong.sum()} pixels ({wrong.mean():.1%})"
+            first = f"the first is {tuple(rgb[at].tolist())} in row {at[0]}, column {at[1]}"
+            raise MaskError(f"{shown(path)}: mask has {pixels} in {what}, {first}; is it the mask of another dataset?")
+    own = distance <= STRAY
+    around = np.stack([ndimage.binary_dilation(own & (nearest == c), np.ones((5, 5))) for c in range(len(squares))])
+    squares[~around & around.any(0)] = np.iinfo(np.int32).max
+    return squares.argmin(0).astype(np.uint8), distance
+
+
 def _values(file: Image.Image, info: DatasetInfo) -> np.ndarray:
     """The greys of a mask file, or the class numbers of its palette: [H, W], 8 or 16 bits."""
     if file.mode == "P":
         indices, palette = np.asarray(file), np.array(file.getpalette("RGB")).reshape(-1, 3)
         used = palette[np.unique(indices)]
+        if info.encoding == "index" and (used != used[:, :1]).any():
+            _check_palette(np.unique(indices), used, info)
         return palette[:, 0][indices] if info.encoding == "binary" and (used == used[:, :1]).all() else indices
     if file.mode == "L" or file.mode.startswith("I"):
         return np.asarray(file)
@@ -112,6 +145,16 @@ def _values(file: Image.Image, info: DatasetInfo) -> np.ndarray:
     if (colours != colours[..., :1]).any():
         raise MaskError("mask is coloured; save it as grey, or with a palette")
     return colours[..., 0]
+
+
+def _check_palette(numbers: np.ndarray, used: np.ndarray, info: DatasetInfo) -> None:
+    """Raises MaskError where class numbers come in the colours of some other numbering."""
+    stored = next((view for view in info.views.values() if view.lookup == tuple(range(len(view.classes)))), None)
+    for number, colour in zip(numbers.tolist(), map(tuple, used.tolist())):
+        if stored and number < len(stored.classes) and colour != stored.palette[number]:
+            name, ours = stored.classes[number], stored.palette[number]
+            fault = f"mask shows class {number} in {colour}, but {name} is {ours} here"
+            raise MaskError(f"{fault}; if its numbers are these classes, save it as plain grey")
 
 
 def _classes(values: np.ndarray, info: DatasetInfo) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The files of a split: which photos belong to it, and which mask belongs to which photo."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ from faceseg_utils.data.catalog import IGNORE, DatasetInfo, View
 from faceseg_utils.paths import one_line
 
 
-def every_tenth(stems: Iterable[str]) -> set[str]:
-    """The validation stems of the report: sorted as strings, every tenth (so "10" comes before "2")."""
-    return set(sorted(stems)[::10])
+def every_tenth(stems: Iterable[str], step: int = 10) -> set[str]:
+    """The validation stems of the report: sorted as strings, every tenth (so "10" comes before "2"), or `step`-th."""
+    return set(sorted(stems)[::step])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +62,6 @@ def list_items(info: DatasetInfo, root: Path, split: str, view: View) -> list[It
     known = (*info.splits, "all") if "train" in info.splits else tuple(info.splits)
     if split not in known:
         raise ValueError(f"dataset '{info.name}' has no split '{split}': it has {', '.join(known)}")
-    if split == "all" and info.splits["train"] != info.splits["val"]:  # two folders may hold the same names
-        return [
-            replace(item, stem=f"{part}-{item.stem}")
-            for part in ("train", "val")
-            for item in list_items(info, root, part, view)
-        ]
     photo_folder, mask_folder = info.splits["train" if split == "all" else split]
     photos = _files(root / photo_folder)
     if not photos:
@@ -110,9 +104,9 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _stems_of_split(info: DatasetInfo, root: Path, split: str, stems: set[str]) -> set[str]:
-    if info.splits.get("train") != info.splits.get("val"):  # each split has folders of its own
+    if split != "all" and info.splits[split] != info.splits.get("train"):  # it has folders of its own
         return stems
-    validation = every_tenth(stems)
+    validation = every_tenth(stems, info.val_every)
     exam = (stems & info.exam) - validation  # of a few photos only, one may be in both
     parts = {"val": validation, "exam": exam, "train": stems - validation - exam, "train+exam": stems - validation}
     if split not in parts:

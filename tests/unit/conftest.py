@@ -69,7 +69,8 @@ def _fasseg(root, count):
             photo, person = portrait(i)
             classes = person * catalog.FACE.index("skin")
             classes[:6] = catalog.FACE.index("hair")
-            strays = np.random.default_rng(i).integers(-20, 21, (HEIGHT, WIDTH, 3))  # as resampling leaves them
+            classes[-1, :3] = [catalog.FACE.index(name) for name in ("nose", "mouth", "eyes")]
+            strays = np.random.default_rng(i).integers(-18, 19, (HEIGHT, WIDTH, 3))  # as resampling leaves them
             save(root / "V2" / f"{part}_RGB" / f"{i}.bmp", photo)
             save(root / "V2" / f"{part}_Labels" / f"{i}.bmp", (colours[classes] + strays).clip(0, 255))
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from faceseg_utils.data.catalog import PARTS
-from faceseg_utils.data.checklist import check_list, fix_sizes
+from faceseg_utils.data.catalog import DATASETS, PARTS, location
+from faceseg_utils.data.checklist import SHOWN, check_list, fix_sizes
 from faceseg_utils.dataset import PortraitDataset
 
 # --- Faults: what is damaged, what the message must name, which question of the check-list fails --------------------
@@ -156,8 +156,31 @@ def test_the_check_list_counts_further_faults(own):
 def test_the_check_list_passes_on_good_data(named, name, layout):
     named(name, layout, 9)  # of PicsArt, number 1 is for validation and 8 for the exam
     checks = check_list(name)
-    assert [check.question for check in checks] == [PAIRED, READ, SIZE, VALUES, EMPTY, SPLITS]
+    shown = [SHOWN] if name == "fasseg" else []  # the others are person or background at first sight
+    assert [check.question for check in checks] == [PAIRED, READ, SIZE, VALUES, EMPTY, *shown, SPLITS]
     assert all(check.passed for check in checks), "\n".join(map(str, checks))
+
+
+def test_stray_colours_are_counted(named):
+    named("fasseg", count=2)
+    (values,) = [check for check in check_list("fasseg") if check.question == VALUES]
+    files = [path for folder in ("Train", "Test") for path in location("fasseg").glob(f"V2/{folder}_Labels/*.bmp")]
+    known, strays = set(DATASETS["fasseg"].colours), 0
+    for file in files:
+        strays += sum(tuple(colour) not in known for colour in np.asarray(Image.open(file)).reshape(-1, 3).tolist())
+    assert values.detail == f"4 looked at; {strays:,} pixels of other colours took the nearest" and strays > 1000
+
+
+def test_a_class_that_a_split_never_shows_is_named(named):
+    root = named("fasseg", count=6)  # 1 and 6 are for validation
+    for number in (1, 6):
+        file = root / "V2" / "Train_Labels" / f"{number}.bmp"
+        label = np.array(Image.open(file))
+        label[-1, :3] = DATASETS["fasseg"].colours[0]
+        Image.fromarray(label).save(file)
+    failed = [check for check in check_list("fasseg") if not check.passed]
+    missing = [f"{name} is in no photo of val" for name in ("nose", "mouth", "eyes")]
+    assert [(check.question, check.detail) for check in failed] == [(SHOWN, "; ".join(missing))]
 
 
 def test_the_check_list_sees_a_photo_in_two_splits(named, monkeypatch):

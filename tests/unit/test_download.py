@@ -15,13 +15,15 @@ import time
 import zipfile
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from faceseg_utils import __main__ as commands
 from faceseg_utils import paths
-from faceseg_utils.data import catalog, download
+from faceseg_utils.data import catalog, download, images
 from faceseg_utils.data.catalog import DATASETS, Source
 from faceseg_utils.data.download import DownloadError, fetch, folder_digest, folder_files, state, status
+from faceseg_utils.dataset import PortraitDataset
 
 MEMBERS = DATASETS["picsart"].members
 
@@ -187,14 +189,36 @@ def test_each_source_gives_the_whole_dataset_and_only_that(server, original, tar
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_fasseg_leaves_its_other_versions_behind(server, tmp_path, make_dataset, monkeypatch):
+def test_fasseg_leaves_its_other_versions_behind(server, tmp_path, make_dataset, monkeypatch, capsys):
     original = make_dataset("fasseg", 2)
     info = DATASETS["fasseg"]
     monkeypatch.setitem(DATASETS, "fasseg", replace(info, digest=folder_digest(original, info.members)))
-    also = [("r/V1/Train_RGB/1.bmp", "x"), ("r/V2/Test_RGB/JPEG/1.jpg", "x"), ("r/V2/.DS_Store", "x")]
-    source = server.offer("/f.zip", zipped(original, "r/", also), root="r")
-    fetch("fasseg", tmp_path / "new", (source,))
-    assert everything(tmp_path / "new") == everything(original)
+    (published,) = info.sources
+    commit = "7817f332b68decc858c9e741f8c0b366b9e0289c"
+    assert published.url == f"https://github.com/massimomauro/FASSEG-repository/archive/{commit}.zip"
+    assert published.root == f"FASSEG-repository-{commit}", "the folder that GitHub puts everything into"
+    others = ("V1/Train_RGB/1.bmp", "V2/Test_RGB/JPEG/1.jpg", "V2/.DS_Store", "V3/Train_RGB/1.bmp", "README.md")
+    archive = zipped(original, f"{published.root}/", [(f"{published.root}/{name}", "x") for name in others])
+    source = server.offer(f"/archive/{commit}.zip", archive, root=published.root)
+    monkeypatch.setitem(DATASETS, "fasseg", replace(DATASETS["fasseg"], sources=(source,)))
+    monkeypatch.setenv("FACESEG_DATA_DIR", str(tmp_path / "new"))
+    assert commands.main(["data", "fasseg"]) == 0
+    assert f"fasseg: present, whole ({tmp_path / 'new' / 'fasseg'})" in capsys.readouterr().out
+    assert everything(tmp_path / "new" / "fasseg") == everything(original)
+    assert [len(PortraitDataset("fasseg", split)) for split in ("all", "exam")] == [2, 2]
+
+
+def test_the_real_faces_are_whole():
+    if not (folder := catalog.location("fasseg")).is_dir():
+        pytest.skip(f"no FASSEG photos at {folder}: run `python -m faceseg_utils data fasseg`")
+    assert state("fasseg", folder) == download.WHOLE
+    assert [len(PortraitDataset("fasseg", split)) for split in ("train", "val", "exam")] == [16, 4, 50]
+    assert all(PortraitDataset("fasseg", split).classes == catalog.FACE for split in ("all", "exam"))
+    photos = PortraitDataset("fasseg", "all")
+    for i in range(len(photos)):
+        rgb = images.read_image(photos.items[i].mask)
+        nearest = np.argmin([((rgb - np.array(c)) ** 2).sum(-1) for c in DATASETS["fasseg"].colours], 0)
+        assert (photos[i][1] == nearest).mean() > 0.995, "only outlines differ from the nearest colour"
 
 
 def test_a_whole_dataset_is_not_fetched_again(server, original):

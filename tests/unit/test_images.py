@@ -396,3 +396,59 @@ def test_a_mask_is_turned_like_its_photo(mask_of):
 @pytest.mark.parametrize("colour, name", list(zip(DATASETS["fasseg"].colours, FACE)))
 def test_each_colour_of_fasseg_is_its_class(mask_of, colour, name):
     assert (mask_of(Image.new("RGB", (2, 2), colour), DATASETS["fasseg"]) == FACE.index(name)).all()
+
+
+FASSEG = DATASETS["fasseg"]
+BACKGROUND, SKIN, HAIR, EYES = (FASSEG.colours[FACE.index(name)] for name in ("background", "skin", "hair", "eyes"))
+
+
+def label(*columns) -> np.ndarray:
+    """A label picture [8, W, 3] whose columns have these colours."""
+    return np.tile(np.array(columns, np.uint8), (8, 1, 1))
+
+
+def test_a_mixture_of_two_classes_is_not_taken_for_a_third(mask_of):
+    between = tuple((np.array(SKIN) + EYES) // 2)  # (127, 127, 127), nearest to the brown of hair
+    mask = mask_of(Image.fromarray(label(*[SKIN] * 4, between, *[EYES] * 4, *[HAIR] * 20)), FASSEG)
+    assert FACE[mask[0, 4]] in ("skin", "eyes")
+    alone = mask_of(Image.fromarray(label(*[BACKGROUND] * 30, *[between] * 1, *[HAIR] * 4)), FASSEG)
+    assert FACE[alone[0, 30]] == "hair", "where hair is near, it may be hair"
+
+
+def test_a_stray_without_a_pure_colour_around_it_takes_the_nearest(mask_of):
+    stray = (200, 0, 0)  # darker than background, 55 away; 73 from hair
+    mask = mask_of(Image.fromarray(label(*[SKIN] * 96, stray, stray, stray, stray, stray)), FASSEG)
+    assert (mask[:, 99:] == FACE.index("background")).all()
+
+
+@pytest.mark.parametrize("columns, part", [
+    ([SKIN] * 99 + [(255, 0, 255)], "8 pixels (1.0%) in colours of no class, the first is (255, 0, 255) in row 0"),
+    ([SKIN] * 9 + [(127, 127, 127)], "8 pixels (10.0%) in colours between classes, the first is (127, 127, 127) in"),
+    (PHOTO[0] // 2 + 40, "in colours between classes"),
+], ids=["another class", "grey", "a photo"])  # fmt: skip
+def test_colours_of_another_dataset_are_refused(mask_of, columns, part, tmp_path):
+    with pytest.raises(MaskError) as error:
+        mask_of(Image.fromarray(label(*columns)), FASSEG)
+    message = str(error.value)
+    assert message.startswith(f"{tmp_path / 'm.png'}: mask has ") and part in message
+    assert message.isprintable() and message.endswith("is it the mask of another dataset?")
+
+
+def test_stray_pixels_are_counted(tmp_path):
+    picture = label(*[SKIN] * 20, (250, 250, 3), *[EYES] * 20)
+    (tmp_path / "m.bmp").write_bytes(encoded(picture, "BMP"))
+    assert images.stray_pixels(tmp_path / "m.bmp", FASSEG) == 8
+
+
+def test_a_palette_of_colours_is_read_as_the_colours_that_it_shows(mask_of):
+    assert (mask_of(palette(MASK, EYES, HAIR), FASSEG) == np.where(MASK, FACE.index("hair"), FACE.index("eyes"))).all()
+
+
+def test_class_numbers_in_the_colours_of_another_numbering_are_refused(mask_of, tmp_path):
+    ours = list(catalog.PALETTES[catalog.PARTS])
+    swapped = [*ours[:3], ours[8], *ours[4:8], ours[3], *ours[9:]]  # eyes and hair
+    assert (mask_of(palette(MASK, *swapped), INDEX) == MASK).all(), "no pixel has one of the two numbers"
+    with pytest.raises(MaskError) as error:
+        mask_of(palette(MASK * 3, *swapped), INDEX)
+    part = f"mask shows class 3 in {ours[8]}, but eyes is {ours[3]} here; if its numbers are these classes, save it as"
+    assert_one_line(str(error.value), str(tmp_path / "m.png"), part)

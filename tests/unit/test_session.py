@@ -23,6 +23,16 @@ def test_banner_is_one_line_that_says_it_all(capsys, monkeypatch):
         assert word in line
 
 
+def test_a_notebook_begins_with_fassegs_six_classes(named, monkeypatch):
+    named("fasseg", count=20)
+    monkeypatch.setenv("FACESEG_DATASET", "fasseg")
+    begun = session.start("06_face_parsing")
+    assert begun.data().classes == begun.data("val").classes == catalog.FACE
+    assert (len(begun.data()), len(begun.data("val"))) == (16, 4)
+    config = begun.config()
+    assert (config.dataset, config.view) == ("fasseg", "face")
+
+
 def test_unknown_profile_names_the_choices(monkeypatch):
     monkeypatch.setenv("FACESEG_PROFILE", "fast")
     with pytest.raises(ValueError, match="FACESEG_PROFILE='fast': choose one of quick, full"):
