@@ -8,7 +8,10 @@ import math
 import re
 from dataclasses import dataclass, fields, replace
 
-LOSSES = ("bce", "dice", "bce+dice", "focal", "tversky", "boundary-bce", "boundary-bce+dice")
+LOSSES = (
+    "bce", "dice", "bce+dice", "weighted-bce", "weighted-bce+dice", "focal", "tversky",
+    "boundary-bce", "boundary-bce+dice",
+)  # fmt: skip
 AUGMENTATIONS = ("none", "report", "portrait", "zoom-out")
 PRECISIONS = ("auto", "float32", "bf16", "fp16")
 CHOICES = {

@@ -28,15 +28,20 @@ def _class_maps(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarra
     return (mask.reshape(-1, *mask.shape[-2:]).astype(np.uint8) for mask in (prediction, target))
 
 
-def _counts(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels in both masks, in the prediction, in the target: three int64 [B, classes - 1]."""
+def confusion_matrix(prediction, target, classes: int = 2) -> np.ndarray:
+    """Pixels by true class (rows) and predicted class (columns): int64 [B, classes, classes]. 255 is not counted."""
     tables = []
     for x, y in zip(*_class_maps(prediction, target, classes)):
         valid = y != IGNORE
-        pairs = np.bincount(x[valid].astype(np.int32) * classes + y[valid], minlength=classes**2)
-        tables.append(pairs.reshape(classes, classes))  # rows: predicted class, columns: true class
-    table = np.array(tables).reshape(-1, classes, classes)
-    return np.diagonal(table, axis1=1, axis2=2)[:, 1:], table.sum(2)[:, 1:], table.sum(1)[:, 1:]
+        pairs = np.bincount(y[valid].astype(np.int32) * classes + x[valid], minlength=classes**2)
+        tables.append(pairs.reshape(classes, classes))
+    return np.array(tables).reshape(-1, classes, classes)
+
+
+def _counts(prediction, target, classes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pixels in both masks, in the prediction, in the target: three int64 [B, classes - 1]."""
+    table = confusion_matrix(prediction, target, classes)
+    return np.diagonal(table, axis1=1, axis2=2)[:, 1:], table.sum(1)[:, 1:], table.sum(2)[:, 1:]
 
 
 def _quotient(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -91,13 +96,15 @@ def _border_f1(x: np.ndarray, y: np.ndarray, tolerance: float) -> float:
 
 
 def photo_scores(prediction, target, classes: int = 2) -> dict[str, float]:
-    """The three scores of one photo [H, W], each the mean over its classes."""
+    """The three scores of one photo [H, W], each the mean over the classes that it or its prediction shows."""
     both, predicted, wanted = _counts(prediction, target, classes)
-    return {
-        "dice": float(_quotient(2 * both, predicted + wanted).mean()),
-        "iou": float(_quotient(both, predicted + wanted - both).mean()),
-        "boundary_f1": float(boundary_f1(prediction, target, classes).mean()),
+    shown = (predicted + wanted)[0] > 0  # [classes - 1]; no glasses where none are is no achievement, nor a fault
+    scores = {
+        "dice": _quotient(2 * both, predicted + wanted),
+        "iou": _quotient(both, predicted + wanted - both),
+        "boundary_f1": boundary_f1(prediction, target, classes),
     }
+    return {name: float(np.ravel(score)[shown].mean() if shown.any() else 1.0) for name, score in scores.items()}
 
 
 def report_dice(logits: torch.Tensor, target: torch.Tensor) -> float:

@@ -26,6 +26,28 @@ def cross_entropy(logits: torch.Tensor, target: torch.Tensor, weight: torch.Tens
     return (_pixelwise(logits, target) * weight).sum((1, 2)) / weight.sum((1, 2)).clamp(min=1)
 
 
+def class_weights(target: torch.Tensor, classes: int, power: float = 1.0) -> torch.Tensor:
+    """Weight of every pixel, float32 [B, H, W]: 1 / n^power, n the pixels of its class in this photo; 255 weighs 0.
+
+    At power 0 all pixels count alike, at 1 all classes that the photo shows, and 0.5 lies between the two.
+    """
+    valid = target != IGNORE
+    index = torch.where(valid, target, 0).flatten(1)                              # [B, H * W]
+    none = torch.zeros(len(target), max(2, classes), device=target.device)
+    counts = none.scatter_add(1, index, valid.flatten(1).float())                 # [B, classes]
+    return counts.clamp(min=1).pow(-power).gather(1, index).view_as(target) * valid
+
+
+def weighted_cross_entropy(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in which rare classes weigh more: the mean under `class_weights` at power 0.5, [B]."""
+    return cross_entropy(logits, target, class_weights(target, logits.shape[1], 0.5))
+
+
+def weighted_dice_loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Class-weighted cross-entropy plus soft Dice: [B]."""
+    return weighted_cross_entropy(logits, target) + soft_dice_loss(logits, target)
+
+
 def _overlap(logits: torch.Tensor, target: torch.Tensor, decided: bool = False):
     """Sums over each photo, [B, C] each: in both masks, in the prediction, in the target.
 
@@ -117,6 +139,8 @@ LOSSES = {
     "bce": cross_entropy,
     "dice": soft_dice_loss,
     "bce+dice": bce_dice_loss,
+    "weighted-bce": weighted_cross_entropy,
+    "weighted-bce+dice": weighted_dice_loss,
     "focal": focal_loss,
     "tversky": tversky_loss,
     "boundary-bce": border_cross_entropy,
@@ -126,7 +150,8 @@ LOSSES = {
 
 @torch.no_grad()
 def hard_dice(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Dice of the answers as decisions, [B]: `dice_score` on the device of the logits, to follow a training."""
+    """Dice of the decisions, [B]: that of `photo_scores`, on the device of the logits, to follow a training."""
     both, predicted, wanted = _overlap(logits, target, decided=True)
-    total = predicted + wanted
-    return torch.where(total > 0, 2 * both / total.clamp(min=1), 1.0).mean(1)
+    total, shown = predicted + wanted, predicted + wanted > 0
+    score = (2 * both / total.clamp(min=1)).sum(1) / shown.sum(1).clamp(min=1)
+    return torch.where(shown.any(1), score, 1.0)

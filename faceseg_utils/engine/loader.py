@@ -1,6 +1,7 @@
 """From photos to batches: which photos a run learns from, in which order, and which of them this process takes."""
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -45,6 +46,8 @@ def datasets(config: TrainConfig) -> tuple[PortraitDataset, PortraitDataset, Por
         if leaked := sorted(set(extra.stems) & judges):
             raise ValueError(f"extra='{name}' holds the photo '{leaked[0]}', which has to judge: remove it")
         learned = learned + extra
+    if len(learned.classes) > 2:
+        warn_of_unseen(learned)
     return learned, monitor, val
 
 
@@ -54,6 +57,26 @@ def held_out(people: list[str], share: float) -> list[int]:
     count = max(1, round(share * len(everyone))) if share else 0
     chosen = {everyone[i] for i in np.random.default_rng(0).permutation(len(everyone))[:count]}
     return np.flatnonzero(pd.Series(people).isin(chosen)).tolist()
+
+
+def folds(people: list[str], count: int = 5) -> list[tuple[list[int], list[int]]]:
+    """Cross-validation: `count` pairs (numbers of the photos to learn from, of those that judge), each judging once.
+
+    Every `count`-th person judges, with all their photos. Those to learn from begin with the next fold, so that the
+    first few of them are other photos in every fold.
+    """
+    everyone = list(dict.fromkeys(people))
+    if len(everyone) < count:
+        raise ValueError(f"{len(everyone)} people for {count} folds: take at most {len(everyone)}")
+    parts = [np.flatnonzero(pd.Series(people).isin(everyone[k::count])).tolist() for k in range(count)]
+    return [(sum(parts[k + 1 :] + parts[:k], []), parts[k]) for k in range(count)]
+
+
+def warn_of_unseen(photos: PortraitDataset) -> None:
+    """A warning that names the classes of a dataset that none of these photos shows: nobody can learn them here."""
+    seen = set().union(*(np.unique(photos.read(i)[1]).tolist() for i in range(len(photos))))
+    if absent := [name for c, name in enumerate(photos.classes) if c not in seen]:
+        warnings.warn(f"no photo to learn from shows {', '.join(absent)}: the model cannot learn it", stacklevel=3)
 
 
 def epoch_order(photos: int, seed: int, epoch: int) -> list[int]:

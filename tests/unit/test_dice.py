@@ -8,7 +8,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 from faceseg_utils.data.catalog import IGNORE
-from faceseg_utils.dice import boundary, boundary_f1, dice_score, iou_score, photo_scores, report_dice
+from faceseg_utils.dice import boundary, boundary_f1, confusion_matrix, dice_score, iou_score, photo_scores, report_dice
 
 EMPTY, FULL = np.zeros((9, 7), int), np.ones((9, 7), int)
 
@@ -144,11 +144,38 @@ def test_a_prediction_that_ends_inside_an_ignored_band_is_right():
     assert boundary_f1(prediction, target) < 1
 
 
+EACH_SCORE = {"dice": dice_score, "iou": iou_score, "boundary_f1": boundary_f1}
+
+
 def test_the_scores_of_a_photo_are_means_over_its_classes():
     for classes in (2, 4):
         x, y = (masks[0] for masks in random_masks(classes, 0.2))
-        each = {"dice": dice_score, "iou": iou_score, "boundary_f1": boundary_f1}
-        assert photo_scores(x, y, classes) == {name: score(x, y, classes).mean() for name, score in each.items()}
+        expected = {name: score(x, y, classes).mean() for name, score in EACH_SCORE.items()}
+        assert photo_scores(x, y, classes) == pytest.approx(expected)
+
+
+def test_classes_that_neither_mask_shows_do_not_enter_the_means_of_a_photo():
+    x, y = (masks[0] for masks in random_masks(3))
+    assert photo_scores(x, y, 9) == photo_scores(x, y, 3), "six classes that are nowhere count neither as 1 nor as 0"
+    invented = x.copy()
+    invented[0, 0] = 8
+    x[0, 0] = y[0, 0] = 1
+    expected = {name: np.append(score(invented, y, 3 + 6)[0, :2], 0).mean() for name, score in EACH_SCORE.items()}
+    assert photo_scores(invented, y, 9) == pytest.approx(expected), "one that is invented counts as 0"
+    assert set(photo_scores(EMPTY, EMPTY, 9).values()) == {1.0}
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_confusion_matrix_counts_pairs_of_true_and_predicted_class(classes):
+    x, y = random_masks(classes, 0.3)
+    tables = confusion_matrix(x, y, classes)
+    assert tables.shape == (6, classes, classes) and tables.dtype == np.int64
+    for table, prediction, target in zip(tables, x.tolist(), y.tolist()):
+        expected = np.zeros((classes, classes), int)
+        for i, j in valid_pixels(target):
+            expected[target[i][j], prediction[i][j]] += 1  # rows are true classes
+        assert (table == expected).all()
+    assert (confusion_matrix(x[0], y[0], classes) == tables[:1]).all()
 
 
 def test_a_known_value():

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from faceseg_utils import losses
 from faceseg_utils.data.catalog import IGNORE
-from faceseg_utils.dice import dice_score
+from faceseg_utils.dice import photo_scores
 from faceseg_utils.losses import LOSSES
 
 CHANNELS = pytest.mark.parametrize("channels", [1, 4])
@@ -94,10 +94,20 @@ def slow_border_bce(logits, target):
     return sum(w * cost for w, cost in zip(weights, costs, strict=True)) / sum(weights)
 
 
+def slow_weighted_bce(logits, target):
+    """The mean over pixels, each weighted by 1 / the root of how many of its class there are."""
+    classes = [c for c in target.flatten().tolist() if c != IGNORE]
+    weights = [classes.count(c) ** -0.5 for c in classes]
+    costs = [-math.log(p[wanted]) for p, wanted in probabilities_that_count(logits, target)]
+    return sum(w * cost for w, cost in zip(weights, costs, strict=True)) / max(1, sum(weights))
+
+
 SLOW = {
     "bce": slow_bce,
     "dice": slow_dice,
     "bce+dice": lambda *photo: slow_bce(*photo) + slow_dice(*photo),
+    "weighted-bce": slow_weighted_bce,
+    "weighted-bce+dice": lambda *photo: slow_weighted_bce(*photo) + slow_dice(*photo),
     "focal": slow_focal,
     "tversky": slow_tversky,
     "boundary-bce": slow_border_bce,
@@ -163,10 +173,11 @@ def test_hard_dice_is_the_score_of_the_decisions(channels, ignored):
     logits, target = made_up(channels, ignored)
     target[0][target[0] != IGNORE] = 0  # nobody there
     logits.data[0, 0] = 9.0 if channels > 1 else -9.0  # nor found
+    logits.data[1, 3:], target[1][target[1] == 3] = -9.0, 1  # the last of four classes is not in the second photo
     decided = (logits[:, 0] > 0).long() if channels == 1 else logits.argmax(1)
-    scores = dice_score(decided, target, max(2, channels)).reshape(3, -1)
+    scores = [photo_scores(*photo, max(2, channels))["dice"] for photo in zip(decided, target)]
     found = losses.hard_dice(logits, target)
-    assert found.tolist() == pytest.approx(scores.mean(1)) and found[0] == 1
+    assert found.tolist() == pytest.approx(scores) and found[0] == 1
     assert not found.requires_grad
 
 
@@ -185,6 +196,15 @@ def test_tversky_would_rather_invent_than_miss():
     more, less = torch.full((1, 1, 10, 10), -20.0), torch.full((1, 1, 10, 10), -20.0)
     more[:, :, 2:8] = less[:, :, 4:6] = 20.0  # one row too many, one row too few, at either end
     assert losses.tversky_loss(more, target) < losses.tversky_loss(less, target)
+
+
+def test_class_weights_reach_from_all_pixels_alike_to_all_classes_alike():
+    target = torch.zeros(1, 10, 10, dtype=torch.int64)
+    target[0, 0, :4], target[0, 9] = 2, IGNORE  # 86 pixels of class 0, 4 of class 2, none of class 1
+    for power, total in ((0, (86, 4)), (0.5, (86**0.5, 2)), (1, (1, 1))):
+        weights = losses.class_weights(target, 3, power)
+        found = [weights[target == c].sum().item() for c in (0, 2)]
+        assert found == pytest.approx(total) and (weights[target == IGNORE] == 0).all()
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -4,6 +4,7 @@ The network is a U-Net of 8,000 weights, so that a run takes a second.
 """
 
 import json
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -77,6 +78,32 @@ def test_holdout_is_the_same_for_every_seed_and_limit(config):
     _, monitor, _ = loader.datasets(config)
     few, other, _ = loader.datasets(replace(config, seed=5, limit=4))
     assert monitor.stems == other.stems and len(few) == 4
+
+
+@pytest.mark.parametrize("photos, count", [(20, 5), (7, 3)])
+def test_every_person_judges_in_one_fold_and_teaches_in_the_others(photos, count):
+    people = [f"{i // 2}" for i in range(2 * photos)]  # two photos each
+    pairs = loader.folds(people, count)
+    assert sorted(sum((judges for _, judges in pairs), [])) == list(range(2 * photos))
+    for numbers, judges in pairs:
+        assert sorted(numbers + judges) == list(range(2 * photos))
+        assert not {people[i] for i in numbers} & {people[i] for i in judges}
+    firsts = [numbers[0] for numbers, _ in pairs]
+    assert len(set(firsts)) == count, "who takes the first photo of every fold takes five different ones"
+    with pytest.raises(ValueError, match="3 people for 5 folds: take at most 3"):
+        loader.folds(["a", "b", "c"])
+
+
+def test_a_class_that_no_training_photo_shows_is_named(named):
+    named("fasseg", count=10)
+    run = TrainConfig(dataset="fasseg", view="face", size=(64, 64), holdout=0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loader.datasets(run)
+    root = named("sample")
+    with pytest.warns(UserWarning, match="no photo to learn from shows nose, mouth, eyes: the model cannot learn it"):
+        loader.datasets(replace(run, dataset="sample"))
+    assert root.is_dir()
 
 
 def test_photos_of_one_person_are_held_out_together(config, copy_of, portraits):
