@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image, ImageColor, ImageFilter, ImageOps
 from tqdm import tqdm
 
@@ -17,6 +18,9 @@ from faceseg_utils import paths
 from faceseg_utils.data.catalog import PALETTES
 from faceseg_utils.data.images import LARGEST, SUFFIXES, ImageError, opened, read_image, shown
 from faceseg_utils.model import Segmenter
+
+PERSON_FILES = ("_mask.png", "_cutout.png")
+CLASSES_FILES = ("_mask.png", "_colours.png", "_areas.csv")
 
 
 @dataclass(frozen=True)
@@ -32,16 +36,18 @@ def predict_files(
     segmenter: Segmenter,
     inputs: list[str | Path],  # photos, and folders to be searched with their subfolders
     out: str | Path,
-    mask_only: bool = False,  # no cut-outs
+    mask_only: bool = False,  # the masks alone
     hard: bool = False,  # cut-outs without half-transparent pixels
     background: str = "transparent",  # of cut-outs; or "blur" (the photo's own), a colour, a picture file
     overwrite: bool = False,  # replace what is in `out` already, but never one of the photos
 ) -> Done:
-    """Write NAME_mask.png, and for person or background NAME_cutout.png, of every photo into the folder `out`.
+    """Write NAME_mask.png and NAME_cutout.png of every photo into the folder `out`.
 
-    `out` gets the subfolders of a folder that is searched, and of several folders each keeps its name. Hidden files do
-    not count; what else is no photo is named in one line. Masks have the size of their photo: 0 and 255, or a palette
-    PNG with the numbers of K classes. Photos that share a name keep their suffix (me.jpg_mask.png).
+    A model of K classes writes, in place of the cut-out, NAME_colours.png, the photo under the colours of the classes,
+    and NAME_areas.csv: how many pixels each class has, and what share that is. `out` gets the subfolders of a folder
+    that is searched, and of several folders each keeps its name. Hidden files do not count; what else is no photo is
+    named in one line. Masks have the size of their photo: 0 and 255, or a palette PNG with the numbers of K classes.
+    Photos that share a name keep their suffix (me.jpg_mask.png).
 
     A photo that cannot be read is reported in one line and the others go on. Raises, before anything is written,
     FileNotFoundError for a missing input, FileExistsError where a file would be overwritten, ValueError for two photos
@@ -54,17 +60,17 @@ def predict_files(
         raise ValueError(f"hard and background are for cut-outs, and {why}")
     ground, done = new_background(background), Done()
     places = places_of(find_photos([Path(given) for given in inputs], out, done))
-    endings = ("_mask.png", "_cutout.png") if person and not mask_only else ("_mask.png",)
+    endings = (PERSON_FILES if person else CLASSES_FILES)[: 1 if mask_only else None]
     files = {photo: [out / f"{place}{ending}" for ending in endings] for photo, place in places.items()}
     refuse_overwriting([file for results in files.values() for file in results], [*files, background], out, overwrite)
     for photo, results in tqdm(files.items(), unit="photo", disable=None if len(files) > 1 else True):
         try:
             if len(os.fsencode(results[-1].name)) > 250:  # bytes; file systems take 255
                 raise ImageError("its name is too long to be followed by _cutout.png")
-            for file, picture in zip(results, segmented(segmenter, photo, hard, ground)):  # the mask comes first
+            for file, result in zip(results, segmented(segmenter, photo, hard, ground)):  # the mask comes first
                 file.parent.mkdir(parents=True, exist_ok=True)
                 with paths.written_whole(file) as fresh:
-                    picture.save(fresh, "PNG")
+                    result.save(fresh, "PNG") if file.suffix == ".png" else result.to_csv(fresh, lineterminator="\n")
             done.written[photo] = results
         except (ImageError, MemoryError) as error:
             _skip(done, photo, "needs more memory than is free" if isinstance(error, MemoryError) else str(error))
@@ -144,8 +150,8 @@ def refuse_overwriting(files: list[Path], photos: list[str | Path], out: Path, o
         raise FileExistsError(f"{there[0]} is there already: {remedy}")
 
 
-def segmented(segmenter: Segmenter, path: Path, hard: bool = False, background=None) -> Iterator[Image.Image]:
-    """The mask of a photo file, then, for person or background, its cut-out."""
+def segmented(segmenter: Segmenter, path: Path, hard: bool = False, background=None) -> Iterator:
+    """The mask of a photo file, then its cut-out, or for K classes the picture in their colours and their areas."""
     channels = segmenter.config.channels
     photo = read_image(path, LARGEST // channels)                           # [H, W, 3]
     size = photo.shape[:2]
@@ -153,16 +159,21 @@ def segmented(segmenter: Segmenter, path: Path, hard: bool = False, background=N
         native = min(file.size[::-1], file.size, key=lambda other: abs(other[0] * size[1] - other[1] * size[0]))
     if size != native:
         large = f"{native[0]} x {native[1]} (height x width) pixels were scaled down to {size[0]} x {size[1]}"
-        say(f"{path}: {large}; the mask has the photo's size, a cut-out the smaller one")
+        say(f"{path}: {large}; the mask has the photo's size, the other picture the smaller one")
     probabilities = segmenter.predict(photo)                                # [H, W] or [K, H, W]
     mask = probabilities.argmax(0) if channels > 1 else (probabilities > 0.5) * np.uint8(255)
     mask = Image.fromarray(mask.astype(np.uint8))
     if segmenter.classes in PALETTES and channels > 1:
         mask.putpalette(np.array(PALETTES[segmenter.classes], np.uint8).tobytes())
-    yield mask.resize(native[::-1], Image.Resampling.NEAREST)
+    native_mask = mask.resize(native[::-1], Image.Resampling.NEAREST)
+    yield native_mask
     if channels == 1:
         person = cut_out(photo, probabilities, hard)
         yield person if background is None else laid_on(background, photo, person)
+    else:
+        yield Image.blend(Image.fromarray(photo), mask.convert("RGB"), 0.5)
+        areas = pd.DataFrame({"class": segmenter.classes, "pixels": native_mask.histogram()[:channels]})
+        yield areas.assign(share=(areas["pixels"] / areas["pixels"].sum()).round(6)).set_index("class")
 
 
 def cut_out(photo: np.ndarray, probability: np.ndarray, hard: bool = False) -> Image.Image:

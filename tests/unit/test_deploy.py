@@ -6,6 +6,7 @@ import resource
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -73,10 +74,18 @@ def test_mask_and_cutout_have_the_photos_size(tmp_path):
 def test_masks_of_several_classes_hold_class_numbers_and_show_colours(tmp_path):
     segmenter, path = tiny(FACE), save(tmp_path / "me.png", photo())
     predict_files(segmenter, [path], tmp_path / "out")
-    assert tree(tmp_path / "out") == ["me_mask.png"]
+    assert tree(tmp_path / "out") == ["me_areas.csv", "me_colours.png", "me_mask.png"]
     classes, mask = segmenter.classify(photo()), tmp_path / "out" / "me_mask.png"
     assert (read(mask) == classes).all()
-    assert (read(mask, "RGB") == np.array(PALETTES[FACE])[classes]).all()
+    colours = np.array(PALETTES[FACE])[classes]
+    assert (read(mask, "RGB") == colours).all()
+    shown = read(tmp_path / "out" / "me_colours.png")
+    assert shown.shape == (40, 30, 3) and abs(shown - (photo() / 2 + colours / 2)).max() <= 1
+    areas = pd.read_csv(tmp_path / "out" / "me_areas.csv", index_col="class")
+    assert areas["pixels"].to_dict() == {name: (classes == c).sum() for c, name in enumerate(FACE)}
+    assert areas["share"].tolist() == pytest.approx(areas["pixels"] / 1200, abs=1e-6)
+    predict_files(segmenter, [path], tmp_path / "masks", mask_only=True)
+    assert tree(tmp_path / "masks") == ["me_mask.png"]
 
 
 def test_opacity_leaves_no_ghosts_and_hidden_pixels_no_photo():
