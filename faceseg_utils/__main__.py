@@ -5,8 +5,10 @@ inside, so that `data` and `--help` do not wait for torch.
 """
 
 import argparse
+import contextlib
 import os
 import sys
+import tempfile
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -52,6 +54,7 @@ def train(arguments) -> None:
 
 def evaluate(arguments) -> None:
     """score a model on photos with masks, one by one at native resolution"""
+    from faceseg_utils.analysis import classes
     from faceseg_utils.data import catalog
     from faceseg_utils.dataset import PortraitDataset
     from faceseg_utils.evaluation import evaluate as score
@@ -79,6 +82,9 @@ def evaluate(arguments) -> None:
         count = f"{len(scores)} of {len(PortraitDataset(arguments.dataset, 'all'))} photos, split {split}"
     worst = scores["dice"].nsmallest(3)
     print(f"{count}; lowest Dice: " + ", ".join(f"{name} {value:.3f}" for name, value in worst.items()))
+    if len(segmenter.classes) > 2:
+        tables = classes.confusions(segmenter, photos)
+        print(classes.report(tables, segmenter.classes))
     if other:
         print(f"minus {arguments.against} on the same photos, with 99 % intervals over people:")
         others = score(other, photos)
@@ -97,7 +103,7 @@ def _view_of(info, classes) -> str:
 
 
 def predict(arguments) -> int:
-    """write masks and cut-outs of photos"""
+    """write masks and cut-outs of photos, or masks, colours and areas of several classes"""
     from faceseg_utils.data.images import shown
     from faceseg_utils.deploy.files import predict_files
     from faceseg_utils.model import Segmenter
@@ -121,6 +127,25 @@ def export(arguments) -> None:
     print(f"{arguments.out} written; it differs from torch by at most {difference:.1e} in probability")
 
 
+def demo(arguments) -> None:
+    """serve the browser page on this machine, or write it to a folder (--out), with a model of your own (--model)"""
+    from faceseg_utils.deploy import demo
+    from faceseg_utils.model import Segmenter
+    from faceseg_utils.paths import demo_folder
+
+    segmenter = Segmenter.load(arguments.model) if arguments.model else None
+    if arguments.out:
+        demo.write_demo(arguments.out, segmenter)
+        print(f"{arguments.out} written: the page, ready for any host of static files")
+        return
+    with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(KeyboardInterrupt):
+        if segmenter:
+            demo.write_demo(scratch, segmenter)
+        with demo.new_server(scratch if segmenter else demo_folder(), arguments.port) as server:
+            print(f"http://127.0.0.1:{server.server_port}/ shows the page; Ctrl+C ends it", flush=True)
+            server.serve_forever()
+
+
 def log(arguments) -> None:
     """list runs, best first: what differs between them and what came out"""
     from faceseg_utils.log.runs import log_table
@@ -135,7 +160,7 @@ def bench(arguments) -> None:
     measure(arguments.model, tuple(arguments.size), arguments.batch, arguments.rounds)
 
 
-COMMANDS = {"use a model": (predict, evaluate, export), "photos": (data,), "train": (train, log, bench)}
+COMMANDS = {"use a model": (predict, evaluate, export, demo), "photos": (data,), "train": (train, log, bench)}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -160,7 +185,7 @@ def parser() -> argparse.ArgumentParser:
 
     option[predict]("photos", nargs="+", metavar="PHOTO", help="files or folders")
     option[predict]("--out", default="predicted", metavar="FOLDER", help="where to write (default: %(default)s/)")
-    option[predict]("--mask-only", action="store_true", help="no cut-outs")
+    option[predict]("--mask-only", action="store_true", help="the masks alone")
     option[predict]("--hard", action="store_true", help="cut out along the mask, without soft edges")
     behind = "behind the person: transparent, blur, a colour such as white, or a picture file"
     option[predict]("--background", default="transparent", help=behind)
@@ -173,6 +198,10 @@ def parser() -> argparse.ArgumentParser:
     option[evaluate]("--out", metavar="FILE.csv", help="also write the scores of every photo")
 
     option[export]("--out", required=True, metavar="FILE.onnx")
+
+    option[demo]("--model", help="a model's name or folder (default: the network that comes with the page)")
+    option[demo]("--out", metavar="FOLDER", help="write the page to this folder and do not serve it")
+    option[demo]("--port", type=int, default=8017, help="where it is served (default: %(default)s)")
 
     option[data]("name", nargs="?", metavar="NAME", help="a dataset to fetch, or a folder to check")
     option[data]("--fix-sizes", action="store_true", help="resize masks in the folder to their photos first")

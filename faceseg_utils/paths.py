@@ -45,6 +45,12 @@ def models_folder() -> Path:
     return inside if inside.is_dir() else course_root() / "models"
 
 
+def demo_folder() -> Path:
+    """The browser page: demo/ of the course, or the copy inside an installed package."""
+    inside = Path(__file__).resolve().parent / "demo"
+    return inside if inside.is_dir() else course_root() / "demo"
+
+
 def experiments_folder() -> Path:
     """The log of record: experiments/ of the course."""
     return course_root() / "experiments"

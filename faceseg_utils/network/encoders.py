@@ -28,14 +28,14 @@ def encoder_name(name: str) -> str:
     known = [*ENCODERS, *smp.encoders.get_encoder_names()]
     if encoder in known or (encoder.startswith("tu-") and timm.is_model(encoder[3:])):
         return encoder
-    hint = did_you_mean(name, ["unet", *known])
-    raise ValueError(f"unknown model '{name}': choose unet, {', '.join(ENCODERS)} or an encoder of smp.{hint}")
+    hint = did_you_mean(name, ["unet", "pocket", *known])
+    raise ValueError(f"unknown model '{name}': choose unet, pocket, {', '.join(ENCODERS)} or an encoder of smp.{hint}")
 
 
 def normalisation(name: str) -> tuple[tuple, tuple]:
     """(mean, std) on the 0..1 scale that the encoder was pretrained with; "unet" takes those of ImageNet."""
-    if name == "unet":
-        return IMAGENET
+    if name in ("unet", "pocket"):
+        return IMAGENET if name == "unet" else ((0.0,) * 3, (1.0,) * 3)
     encoder = encoder_name(name)
     like = next((like for family, like in TRAINED_LIKE.items() if encoder.startswith(family)), None)
     own = encoder.removeprefix("tu-").removeprefix("timm-")

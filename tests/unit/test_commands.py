@@ -19,11 +19,14 @@ from PIL import Image
 from faceseg_utils import paths, training
 from faceseg_utils.__main__ import main, parser
 from faceseg_utils.config import CHOICES, PRESETS, TrainConfig
+from faceseg_utils.data.catalog import FACE
+from faceseg_utils.dataset import PortraitDataset
 from faceseg_utils.model import Segmenter, build_model
 from faceseg_utils.network.encoders import normalisation
 from faceseg_utils.network.saved import ModelConfig
 
 RECORD = "picsart-lite0-record-s0"
+UNIT = ((0.0,) * 3, (1.0,) * 3)  # mean and std: pixels / 255
 
 
 @pytest.fixture(scope="module")
@@ -211,13 +214,31 @@ def test_evaluate_against_another_model(trained, portraits, tmp_path, capsys):
         assert capsys.readouterr().out.splitlines()[5].startswith(f"dice         {word}{dice}")
 
 
+def test_a_model_of_several_classes_is_scored_class_by_class(named, tmp_path, capsys):
+    named("fasseg", count=5)
+    options = {"width": 4, "depth": 2}
+    segmenter = Segmenter(build_model("unet", 6, **options), ModelConfig("unet", FACE, (64, 64), *UNIT, options))
+    torch.nn.init.zeros_(segmenter.network.head.weight)
+    segmenter.network.head.bias.data = torch.tensor([0.0, 9.0, 0.0, 0.0, 0.0, 0.0])  # everything is skin
+    segmenter.save(tmp_path / "skin")
+    assert main(["evaluate", "--model", str(tmp_path / "skin"), "--dataset", "fasseg"]) == 0
+    out = capsys.readouterr().out
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines()}
+    mask = PortraitDataset("fasseg", "val")[0][1]  # the only photo
+    skin, total = int((mask == 1).sum()), mask.size
+    assert rows["skin"][:4] == [f"{v:.4f}" for v in (2 * skin / (skin + total), skin / total, 1, skin / total)]
+    assert rows["eyes"][:4] == ["0.0000", "0.0000", "0.0000", "-"] and rows["eyes"][4:] == ["1", "0.0005", "1"]
+    assert rows["macro_dice"] == [f"{2 * skin / (skin + total) / 5:.4f}"]
+    assert rows["pixel_accuracy"] == [f"{skin / total:.4f}"]
+
+
 def test_what_cannot_be_evaluated_is_one_line(trained, portraits, named, capsys):
     named("fasseg")
     named("picsart")
     six = ["--model", trained, "--dataset", "fasseg", "--split", "nonsense"]
     for options, message in [
         (["--model", "nowhere"], "error: nowhere: no model here (config.json is missing)"),
-        (six, "error: dataset 'fasseg' has no split 'nonsense': it has train, val, all"),
+        (six, "error: dataset 'fasseg' has no split 'nonsense': it has train, val, exam, all"),
         (["--model", trained, "--dataset", "picsart", "--split", "test"], "has no masks to compare with"),
         (["--model", trained, "--dataset", str(portraits / "images")], "no such folder"),
     ]:

@@ -113,8 +113,8 @@ def wheel(tmp_path_factory):
     return folder / "unpacked"
 
 
-def test_the_wheel_holds_the_models_and_what_widgets_show(wheel):
-    for place, inside in [("models", "models"), ("faceseg_utils/widgets/static", "widgets/static")]:
+def test_the_wheel_holds_the_models_the_demo_and_what_widgets_show(wheel):
+    for place, inside in [("models", "models"), ("demo", "demo"), ("faceseg_utils/widgets/static", "widgets/static")]:
         files = {path.relative_to(ROOT / place) for path in (ROOT / place).rglob("*") if path.is_file()}
         found = wheel / "faceseg_utils" / inside
         assert {path.relative_to(found) for path in found.rglob("*") if path.is_file()} == files != set()
