@@ -1,16 +1,17 @@
-"""The exam: 150 PicsArt photos that no model of the course learns from and no choice is made by.
+"""The exam: photos that no model of the course learns from and no choice is made by, 150 of PicsArt and 50 of FASSEG.
 
     python -m experiments.exam RUN ...     open the exam for finished runs, whose weights are in RUN/model
     python -m experiments.exam             validation beside exam, for all runs that have taken it
     python -m experiments.exam --draw      draw the photos anew by the rule, and compare them with the stored names
 
 Every opening is one row of experiments/exam/openings.csv: which run, when, by whom, with which weights, and what came
-out; the scores of each photo are in experiments/exam/scores/RUN.csv. A run is scored once: asked again, the command
-prints what is recorded.
+out; the scores of each photo are in experiments/exam/scores/RUN.csv, and for models of several classes those of each
+class in experiments/exam/classes/RUN.csv. A run is scored once: asked again, the command prints what is recorded.
 
-The rule: take the photos that the report trained on; leave out those that had chosen an epoch when the exam was drawn
-(the first 134 of a fixed permutation) and every photo with a near duplicate among all 3,668 (`experiments.duplicates`);
-of the 1,014 that remain, the 150 whose "exam NAME" has the smallest SHA-256 are the exam.
+For FASSEG they are the 50 test photos of its papers. The rule for PicsArt: take the photos that the report trained on;
+leave out those that had chosen an epoch when the exam was drawn (the first 134 of a fixed permutation) and every photo
+with a near duplicate among all 3,668 (`experiments.duplicates`); of the 1,014 that remain, the 150 whose "exam NAME"
+has the smallest SHA-256 are the exam.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import pandas as pd
 from experiments import card, command
 from experiments.duplicates import NEAR, bits_apart, hashes
 from faceseg_utils import paths
+from faceseg_utils.analysis.classes import class_scores, confusions, overall
 from faceseg_utils.data import catalog
 from faceseg_utils.data.layout import every_tenth
 from faceseg_utils.dataset import PortraitDataset
@@ -63,6 +65,11 @@ def exam_folder(experiments: Path | None = None) -> Path:
     return (experiments or paths.experiments_folder()) / "exam"
 
 
+def exam_names(dataset: str) -> frozenset[str]:
+    """The stems of the exam photos of a dataset."""
+    return catalog.DATASETS[dataset].exam or frozenset(map(str, range(1, 51)))  # FASSEG's have a folder of their own
+
+
 def openings(experiments: Path | None = None) -> pd.DataFrame:
     """Who opened the exam, when and for which run, index `run`; empty before the first opening."""
     file = exam_folder(experiments) / "openings.csv"
@@ -87,29 +94,31 @@ def optimism(experiments: Path | None = None) -> pd.DataFrame:
 
 
 def saw_exam(run: Run, experiments: Path) -> str:
-    """The first of the runs that led to this one that learned from exam photos; "" if none did."""
-    learned = [each.id for each in card.ancestry(run, experiments) if each.settings["train_on"] != "train"]
-    return learned[0] if learned else ""
+    """The first of the runs that led to this one that learned from exam photos of its dataset; "" if none did."""
+    same = [each for each in card.ancestry(run, experiments) if each.settings["dataset"] == run.settings["dataset"]]
+    return next((each.id for each in same if each.settings["train_on"] != "train"), "")
 
 
 def open_exam(folder: str | Path, by: str, experiments: Path | None = None) -> pd.Series:
     """Score a finished run on the exam photos, once, and log it. Returns its row of `openings`.
 
     Raises ValueError where the run, or one that it began with, learned from these photos, is not finished, or is no
-    run on the PicsArt photos.
+    run on photos that have an exam.
     """
     experiments = experiments or paths.experiments_folder()
     run, log = Run.read(folder), openings(experiments)
     if run.id in log.index:
         return log.loc[run.id]
-    if run.settings["dataset"] != "picsart" or not run.finished:
-        raise ValueError(f"{folder}: the exam is for finished runs on the PicsArt photos")
+    dataset = run.settings["dataset"]
+    if dataset not in ("picsart", "fasseg") or not run.finished:
+        raise ValueError(f"{folder}: the exam is for finished runs on the PicsArt or FASSEG photos")
     if seen := saw_exam(run, experiments):
         raise ValueError(f"{run.id} has no exam: {seen} learned from the exam photos")
     weights = run.folder / "model"
     if not (weights / "model.safetensors").is_file():
         raise ValueError(f"{weights}: no weights here; train the run again, or copy its model there")
-    scores = evaluate(Segmenter.load(weights), PortraitDataset("picsart", "exam", run.settings["view"]))[SCORES]
+    segmenter, photos = Segmenter.load(weights), PortraitDataset(dataset, "exam", run.settings["view"])
+    scores = evaluate(segmenter, photos)[SCORES]
     scores = scores.round(6).rename_axis("id")
     row = {
         "opened": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%MZ"),
@@ -120,6 +129,11 @@ def open_exam(folder: str | Path, by: str, experiments: Path | None = None) -> p
     log.loc[run.id] = row
     place = exam_folder(experiments)
     (place / "scores").mkdir(parents=True, exist_ok=True)
+    if len(segmenter.classes) > 2:
+        tables = confusions(segmenter, photos)
+        each = class_scores(tables, segmenter.classes).assign(**overall(tables)).round(6)
+        (place / "classes").mkdir(exist_ok=True)
+        paths.write_text(place / "classes" / f"{run.id}.csv", each.to_csv(lineterminator="\n"))
     paths.write_text(place / "scores" / f"{run.id}.csv", scores.to_csv(lineterminator="\n"))
     paths.write_text(place / "openings.csv", log.to_csv(lineterminator="\n"))
     return log.loc[run.id]
@@ -128,11 +142,10 @@ def open_exam(folder: str | Path, by: str, experiments: Path | None = None) -> p
 def check_exam(experiments: Path | None = None) -> list[str]:
     """What is wrong with the log of openings: one line per problem."""
     experiments, problems = experiments or paths.experiments_folder(), []
-    expected = catalog.DATASETS["picsart"].exam
     for name, row in openings(experiments).iterrows():
         try:
             scores, run = exam_scores(name, experiments), Run.read(experiments / "runs" / name)
-            if set(scores.index) != expected or not scores.index.is_unique:
+            if set(scores.index) != exam_names(run.settings["dataset"]) or not scores.index.is_unique:
                 problems.append(f"exam: {name} was scored on other photos than those of the exam")
             if not np.allclose(scores[SCORES].mean(), row[SCORES].astype(float), atol=2e-6):
                 problems.append(f"exam: the scores of {name} and its row in openings.csv differ")

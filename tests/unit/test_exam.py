@@ -5,10 +5,12 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from experiments import exam, plan
+from faceseg_utils import paths
 from faceseg_utils.__main__ import main as faceseg
 from faceseg_utils.config import PRESETS, TrainConfig
 from faceseg_utils.data import catalog
@@ -214,3 +216,44 @@ def test_runs_that_are_older_than_the_exam_count_as_having_seen_it():
     runs = ExperimentLog().runs.values()
     old = [run for run in runs if "train_on" not in (run.folder / "config.json").read_text(encoding="utf-8")]
     assert old and all(run.settings["train_on"] == "train+exam" for run in old)
+
+
+# --- FASSEG -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def faces(named, tmp_path):
+    """experiments/ with one short run on made-up faces, 20 of them for training and 50 for the exam."""
+    paths.revision()  # asked once per process: before `named` says that the course lies elsewhere
+    named("fasseg", count=50)
+    for folder in ("Train_RGB", "Train_Labels"):
+        for number in range(21, 51):
+            (tmp_path / "data" / "fasseg" / "V2" / folder / f"{number}.bmp").unlink()
+    config = TrainConfig(
+        dataset="fasseg", view="face", model="unet", pretrained=False, size=(32, 32), limit=8, epochs=1, holdout=0.0
+    )  # fmt: skip
+    train(config, tmp_path / "experiments" / "runs" / "faces-s0", device="cpu")
+    return tmp_path / "experiments"
+
+
+def test_the_fifty_test_faces_are_an_exam_too(faces):
+    learned, monitor, val = datasets(TrainConfig(**Run.read(faces / "runs" / "faces-s0").config))
+    assert {item.image.parent.name for part in (learned, monitor, val) for item in part.items} == {"Train_RGB"}
+    row = exam.open_exam(faces / "runs" / "faces-s0", "Ada", faces)
+    scores = exam.exam_scores("faces-s0", faces)
+    assert list(scores.index) == sorted(map(str, range(1, 51)))
+    assert row["dice"] == pytest.approx(scores["dice"].mean(), abs=1e-6)
+    each = pd.read_csv(faces / "exam" / "classes" / "faces-s0.csv", index_col="class")
+    assert list(each.index) == list(catalog.FACE) and each["pixels"].sum() == 50 * 48 * 40
+    assert each["macro_dice"].iloc[0] == pytest.approx(each["dice"].iloc[1:].mean(), abs=1e-5)
+    assert exam.check_exam(faces) == []
+    file = faces / "exam" / "scores" / "faces-s0.csv"
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+    assert "other photos than those of the exam" in exam.check_exam(faces)[0]
+
+
+def test_a_run_on_photos_without_an_exam_is_refused(faces):
+    config = faces / "runs" / "faces-s0" / "config.json"
+    config.write_text(config.read_text().replace('"fasseg"', '"sample"'))
+    with pytest.raises(ValueError, match="the exam is for finished runs on the PicsArt or FASSEG photos"):
+        exam.open_exam(faces / "runs" / "faces-s0", "Ada", faces)
