@@ -5,7 +5,7 @@ The truth is in experiments/clinic/answers.json, with the evidence that decides 
 
 import json
 
-from faceseg_utils.exercises.framework import Mistake, expect
+from faceseg_utils.exercises.framework import Mistake, exercise, expect
 from faceseg_utils.paths import did_you_mean, experiments_folder
 from faceseg_utils.play.clinic import CASES
 
@@ -36,7 +36,8 @@ def answers() -> dict[str, dict]:
     return json.loads((experiments_folder() / "clinic" / "answers.json").read_text(encoding="utf-8"))["cases"]
 
 
-def check_clinic(learner):  # to be registered by @exercise("clinic") once a notebook asks for it
+@exercise("clinic")
+def check_clinic(learner):
     expect(isinstance(learner, dict), 'Your answer should be a dictionary: {"case-a": (a fault, a test), ...}.')
     truth, solved = answers(), 0
     for case, said in learner.items():

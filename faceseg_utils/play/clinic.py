@@ -1,7 +1,7 @@
 """The run clinic: trainings with one planted fault each, to be named from what a run folder keeps.
 
-case = load("case-a")     # its curves, what it asked for, its scores and four of its masks
-figure("case-a")          # the same as one picture, a healthy run in grey behind the curves
+case = load("case-a")         # its curves, what it asked for, its scores and four of its masks
+figure("case-a", "case-b")    # the same as one picture, one row per case, a healthy run in grey behind the curves
 
 `experiments/clinic` has the runs; `python -m experiments.clinic.make` trains them anew.
 """
@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from PIL import Image
 
 from faceseg_utils.dataset import PortraitDataset
@@ -52,31 +53,40 @@ def load(name: str) -> Case:
     )
 
 
-def figure(name: str) -> Figure:
-    """Above: loss and Dice by epoch, and the scores of all validation photos; in grey the healthy run's.
+def figure(*names: str) -> Figure:
+    """One row per case: loss and Dice by epoch, the scores of all validation photos; in grey the healthy run's.
 
-    Below: four predictions in yellow, the truth dashed and blue. Over each stand its Dice and what val_scores.csv has
-    for the same photo and the same weights.
+    On the right four predictions in yellow, the truth dashed and blue. Over each stand its Dice and in brackets what
+    val_scores.csv has for the same photo and the same weights.
     """
-    case, healthy = load(name), load(HEALTHY)
-    val = PortraitDataset("sample", "val")
-    picture = plt.figure(figsize=(WIDTH, 5.4))
-    above, below = picture.subfigures(2, height_ratios=(1, 1.1))
-    *curves, strip = above.subplots(1, 3)
-    for axis, what in zip(curves, ("loss", "dice")):
-        for run, blue, orange, line in ((healthy, GREY, GREY, 1), (case, BLUE, ORANGE, 2)):
-            axis.plot(run.curves[f"train_{what}"], color=blue, linewidth=line, label=f"{run.name}, train")
-            axis.plot(run.curves[f"val_{what}"], "--", color=orange, linewidth=line, label=f"{run.name}, monitor")
-        axis.set(xlabel="epoch", title={"loss": "loss (log scale)", "dice": "Dice"}[what])
-    curves[0].set_yscale("log")
-    curves[1].legend(fontsize=7)
-    for run, colour in ((healthy, GREY), (case, ORANGE)):
-        strip.plot(run.val_scores.sort_values().to_numpy(), ".", color=colour, markersize=3)
-    strip.set(xlabel="photo, worst first", title="Dice of each validation photo")
-    best, mean = case.curves["val_dice"].max(), case.val_scores.mean()
-    picture.suptitle(f"{name}: monitor Dice {best:.3f} in its best epoch, validation Dice {mean:.3f}", fontsize=11)
-    for axis, (stem, mask) in zip(below.subplots(1, len(PORTRAITS), subplot_kw=BARE), case.predictions.items()):
-        photo, truth = val[val.stems.index(stem)]
-        contour(axis, photo, mask, truth)
-        axis.set_title(f"{dice_score(mask, truth).item():.3f}\nval_scores.csv: {case.val_scores[stem]:.3f}", size=9)
+    healthy, val = load(HEALTHY), PortraitDataset("sample", "val")
+    picture = plt.figure(figsize=(WIDTH, 1.85 * len(names) + 0.3))
+    for row, case in zip(np.atleast_1d(picture.subfigures(len(names))), map(load, names)):
+        looks = ("healthy run", healthy, GREY, GREY, 1), ("case", case, BLUE, ORANGE, 2)
+        loss, dice, strip, *masks = row.subplots(1, 3 + len(PORTRAITS), width_ratios=(1.5, 1.5, 1.2) + (0.85,) * 4)
+        for axis, what, title in ((loss, "loss", "loss (log scale)"), (dice, "dice", "Dice by epoch")):
+            for who, run, blue, orange, line in looks:
+                epochs = run.curves.index + 1
+                axis.plot(epochs, run.curves[f"train_{what}"], color=blue, lw=line, label=f"{who}, train")
+                axis.plot(epochs, run.curves[f"val_{what}"], "--", color=orange, lw=line, label=f"{who}, monitor")
+            axis.set_title(title, size=9)
+            axis.xaxis.get_major_locator().set_params(integer=True)
+        loss.set_yscale("log")
+        loss.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        loss.yaxis.set_major_formatter("{x:g}")
+        loss.yaxis.set_minor_formatter("")
+        for run, colour in ((healthy, GREY), (case, ORANGE)):
+            strip.plot(run.val_scores.sort_values().to_numpy(), ".", color=colour, markersize=3)
+        strip.set_title("photos, sorted", size=9)
+        best, mean = case.curves["val_dice"].max(), case.val_scores.mean()
+        row.suptitle(f"{case.name}: monitor Dice {best:.3f} in its best epoch, validation Dice {mean:.3f}", size=10)
+        for axis in (loss, dice, strip):
+            axis.tick_params(labelsize=8)
+        for axis, (stem, mask) in zip(masks, case.predictions.items()):
+            photo, truth = val[val.stems.index(stem)]
+            contour(axis, photo, mask, truth)
+            axis.set(**BARE)
+            axis.set_title(f"{dice_score(mask, truth).item():.3f}\n({case.val_scores[stem]:.3f})", size=8)
+    picture.legend(*loss.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return picture
+

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from faceseg_utils.data.catalog import PERSON
 from faceseg_utils.figures import plots
-from faceseg_utils.widgets.overlay import colours
+from faceseg_utils.widgets.overlay import colours, decide, quantise
 
 COLUMNS = 5  # epochs that are shown side by side
 
@@ -79,11 +79,17 @@ def _png(figure: Figure, dpi: int = 80) -> bytes:
     return buffer.getvalue()
 
 
+def _img(figure: Figure, alt: str) -> str:
+    """The figure as an element of a page."""
+    return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{base64.b64encode(_png(figure)).decode()}">'
+
+
 class TrainingView:
     """Watch a training: call `view(history, segmenter)` after each epoch, `view.show(alt, caption)` at the end.
 
     In a notebook each call redraws one picture in place; elsewhere (a script, a terminal) nothing is displayed and
-    the progress bar of `train` stays alone. `show` takes the live picture away and leaves the static figure.
+    the progress bar of `train` stays alone. `show` takes the live picture away and leaves the static figure; `slider()`
+    lets a reader go through the epochs.
 
     Parameters
     ----------
@@ -123,11 +129,30 @@ class TrainingView:
             self._live = None
         plots.show(self.figure(), alt=alt, caption=caption)
 
+    def masks_after(self, epoch: int) -> Figure:
+        """The photos under their masks after an epoch (from 0), the true border dashed."""
+        masks = [decide(quantise(p), 0.5) for p in self.snapshots[epoch]]
+        return plots.pictures([list(zip(self.photos, masks, self.masks))], height=2.6)
+
+    def slider(self) -> ipywidgets.Widget:
+        """`masks_after` the epoch that is chosen on a slider, of those that were seen."""
+        epochs = sorted(self.snapshots)
+        chosen = ipywidgets.SelectionSlider(
+            options=[(str(epoch + 1), epoch) for epoch in epochs], value=epochs[0], description="epoch"
+        )
+        picture = ipywidgets.HTML()
+
+        def redraw(_=None):
+            picture.value = _img(self.masks_after(chosen.value), f"Masks after epoch {chosen.value + 1}.")
+
+        chosen.observe(redraw, "value")
+        redraw()
+        return ipywidgets.VBox([chosen, picture])
+
     def _redraw(self, epoch: int) -> None:
         last = self.history.iloc[-1]
         alt = f"Curves and masks after epoch {epoch + 1}: loss {last['val_loss']:.3f}, Dice {last['val_dice']:.3f}."
-        picture = base64.b64encode(_png(self.figure())).decode()
-        content = f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{picture}">'
+        content = _img(self.figure(), alt)
         if self._live is None:
             self._live = ipywidgets.HTML(content)
             display(self._live)

@@ -190,9 +190,10 @@ def test_an_answer_of_another_form_is_explained(answer, words):
 
 
 def test_a_case_is_drawn_and_a_wrong_name_gets_the_nearest():
-    picture = clinic.figure("case-a")
-    axes = [axis for part in picture.subfigs for axis in part.axes]
-    assert len(axes) == 7 and len(axes[0].lines) == 4
+    picture = clinic.figure("case-a", "case-b")
+    assert [len(row.axes) for row in picture.subfigs] == [7, 7] and len(picture.subfigs[0].axes[0].lines) == 4
+    assert picture.subfigs[1].get_suptitle().startswith("case-b: monitor Dice ")
+    assert len(clinic.figure("case-a").subfigs) == 1
     assert set(clinic.load(clinic.HEALTHY).differences) == {"healthy"}
     with pytest.raises(ValueError, match="Did you mean 'case-a'"):
         clinic.load("case_a")

@@ -106,3 +106,16 @@ def test_learning_curves_of_one_epoch_have_a_readable_axis():
         ("epoch", "train_loss", "val_loss", "train_dice", "val_dice"), 0)]))  # fmt: skip
     assert figure.axes[0].get_xlim() == (0.5, 1.5)
     plt.close(figure)
+
+
+def test_the_slider_shows_the_masks_of_the_epoch_that_is_chosen():
+    view = TrainingView(PHOTOS, MASKS)
+    for epoch in range(3):
+        view(history(epoch + 1), Guess(epoch / 3))
+    chosen, picture = view.slider().children
+    first = picture.value
+    assert 'alt="Masks after epoch 1."' in first and [label for label, _ in chosen.options] == ["1", "2", "3"]
+    chosen.value = 2  # the third: a probability of 2/3 everywhere, so the mask is the whole photo
+    assert 'alt="Masks after epoch 3."' in picture.value and picture.value != first
+    shown = view.masks_after(2).axes
+    assert len(shown) == 2 and (shown[0].images[0].get_array() == PHOTOS[0]).all(), "inside a mask nothing is dimmed"
