@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 
 from faceseg_utils.config import CHOICES, PRESETS, TrainConfig, explained
@@ -130,18 +131,22 @@ def export(arguments) -> None:
 def demo(arguments) -> None:
     """serve the browser page on this machine, or write it to a folder (--out), with a model of your own (--model)"""
     from faceseg_utils.deploy import demo
-    from faceseg_utils.model import Segmenter
     from faceseg_utils.paths import demo_folder
 
-    segmenter = Segmenter.load(arguments.model) if arguments.model else None
+    network = None
+    if arguments.model:
+        from faceseg_utils.deploy.onnx import export_onnx
+        from faceseg_utils.model import Segmenter
+
+        network = partial(export_onnx, Segmenter.load(arguments.model))
     if arguments.out:
-        demo.write_demo(arguments.out, segmenter)
+        demo.write_demo(arguments.out, network)
         print(f"{arguments.out} written: the page, ready for any host of static files")
         return
     with tempfile.TemporaryDirectory() as scratch, contextlib.suppress(KeyboardInterrupt):
-        if segmenter:
-            demo.write_demo(scratch, segmenter)
-        with demo.new_server(scratch if segmenter else demo_folder(), arguments.port) as server:
+        if network:
+            demo.write_demo(scratch, network)
+        with demo.new_server(scratch if network else demo_folder(), arguments.port) as server:
             print(f"http://127.0.0.1:{server.server_port}/ shows the page; Ctrl+C ends it", flush=True)
             server.serve_forever()
 

@@ -3,28 +3,27 @@
 import functools
 import http.server
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from faceseg_utils import paths
-from faceseg_utils.deploy.onnx import export_onnx
-from faceseg_utils.model import Segmenter
 
 OURS = {"README.md", "model.onnx", "model.LICENSE"}  # what concerns the network that comes with the page
 
 
-def write_demo(out: str | Path, segmenter: Segmenter | None = None) -> None:
-    """Write the page, with `segmenter` in place of its own network, to a folder for any host of static files.
+def write_demo(out: str | Path, export: Callable[[Path], object] | None = None) -> None:
+    """Write the page to a folder for any host of static files.
 
-    An older page there is replaced. Raises FileExistsError where `out` holds something else, and what `export_onnx`
-    raises.
+    `export(file)` writes the ONNX file of another network in place of the page's own (`deploy.onnx.export_onnx`). An
+    older page there is replaced. Raises FileExistsError where `out` holds something else, and what `export` raises.
     """
     out = Path(out)
     if out.is_file() or (out.is_dir() and any(out.iterdir()) and not (out / "model.onnx").is_file()):
         raise FileExistsError(f"{out} holds something else: choose another folder for the page")
-    if segmenter:
-        export_onnx(segmenter, out / "model.onnx")
+    if export:
+        export(out / "model.onnx")
     page = str(paths.demo_folder())
-    shutil.copytree(page, out, dirs_exist_ok=True, ignore=lambda at, _: OURS if segmenter and at == page else ())
+    shutil.copytree(page, out, dirs_exist_ok=True, ignore=lambda at, _: OURS if export and at == page else ())
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):

@@ -158,7 +158,7 @@ def test_importing_the_package_imports_nothing_else():
     assert not heavy & set(in_a_fresh_process(code).split())
 
 
-@pytest.mark.parametrize("command", [["data"], ["--help"], ["train", "--help"]])
+@pytest.mark.parametrize("command", [["data"], ["--help"], ["train", "--help"], ["demo", "--out", __file__]])
 def test_commands_without_a_network_do_not_wait_for_torch(command):
     code = (
         "import sys; from faceseg_utils.__main__ import main\n"
