@@ -1,6 +1,7 @@
 """The plan: every run of record by name, as a configuration. `experiments.reproduce` makes them."""
 
 from dataclasses import replace
+from itertools import product
 
 from faceseg_utils.config import PRESETS, TrainConfig
 
@@ -79,7 +80,28 @@ RECIPES = {
 }
 PLAN |= {f"recipe-{name}-s{seed}": replace(config, seed=seed) for name, config in RECIPES.items() for seed in range(3)}
 
-# 6. Before photos were set aside for an exam: the same ladder, short runs and record on the report's split. They saw
+# 6. Runs for the budget game of notebook 04 (`experiments.budget`), the cheapest first: rate, augmentation, photos and
+#    epochs in all combinations, as far as they are not among the short runs, then some that leave this grid.
+BUDGET = {}
+for (photos, epochs), rate, augment in product(
+    ((80, 1), (80, 3), (320, 1), (800, 1), (320, 3), (800, 3)), (3e-4, 1e-3, 3e-3), ("none", "portrait")
+):
+    config = replace(short, limit=photos, epochs=epochs, learning_rate=rate, augment=augment)
+    if config not in PLAN.values():
+        BUDGET[f"budget-{photos}x{epochs}-{rate:g}-{augment}-s0"] = config
+for rate, augment in product((1e-3, 3e-3), ("none", "portrait")):
+    BUDGET[f"budget-800x3-{rate:g}-{augment}-s1"] = replace(BUDGET[f"budget-800x3-{rate:g}-{augment}-s0"], seed=1)
+for name, change in {
+    "800x1-large": {"limit": 800, "epochs": 1, "size": (160, 128)},
+    "320x3-large": {"size": (160, 128)},
+    "320x3-large-none": {"size": (160, 128), "augment": "none"},
+    "800x3-bce": {"limit": 800, "loss": "bce"},
+    "800x3-random": {"limit": 800, "pretrained": False},
+}.items():
+    BUDGET[f"budget-{name}-s0"] = replace(short, **change)
+PLAN |= BUDGET
+
+# 7. Before photos were set aside for an exam: the same ladder, short runs and record on the report's split. They saw
 #    the exam photos, so they have no score on them.
 before = {"train_on": "train+exam"}
 for name in list(PLAN):

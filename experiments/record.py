@@ -60,11 +60,14 @@ def _setting(run: Run) -> str:
 
 
 def _run_rows(experiments: Path, models: Path, link: str) -> dict[str, tuple[float, dict]]:
-    """One row per setting: the scores of each photo are averaged over the seeds before photos are drawn."""
+    """One row per setting: the scores of each photo are averaged over the seeds before photos are drawn.
+
+    The runs of the budget game have a file of their own.
+    """
     costs = pd.read_csv(experiments / "costs.csv").set_index(["model", "size"])
     settings: dict[str, list[Run]] = {}
     for run in ExperimentLog(experiments).runs.values():
-        if run.finished and run.settings["dataset"] == "picsart":
+        if run.finished and run.settings["dataset"] == "picsart" and not run.id.startswith("budget-"):
             settings.setdefault(_setting(run), []).append(run)
     rows = {}
     for name, runs in settings.items():

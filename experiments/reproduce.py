@@ -66,7 +66,7 @@ def listing(runs: Path) -> pd.DataFrame:
             "model": config.model,
             "size": "x".join(map(str, config.size)),
             "epochs": config.epochs,
-            "minutes, about": round(minutes(config)),
+            "minutes, about": max(1, round(minutes(config))),
         }
         for name, config in PLAN.items()
     }
