@@ -18,6 +18,8 @@ FAULTS = (
     "normalisation forgotten",
     "photo turned without its mask",
     "best of twenty seeds",
+    "network too small",  # a decoy: no case has it
+    "person and background swapped",  # a decoy
 )
 TESTS = (
     "try a tenth of the rate",
@@ -28,6 +30,8 @@ TESTS = (
     "predict one photo alone and in a batch",
     "print mean and range of the input in training and in validation",
     "train again with other seeds",
+    "train a larger network",  # a decoy: it decides none of the cases
+    "count the pixels of each class in the masks",  # a decoy
 )
 
 

@@ -68,11 +68,12 @@ def test_the_folder_is_light_and_no_log_of_record_takes_it_for_its_own():
     assert not any("clinic" in str(folder) for folder in run_folders())
 
 
-def test_every_fault_has_one_case_and_one_test():
+def test_every_case_has_a_fault_and_a_test_of_its_own_and_two_of_each_are_decoys():
     assert tuple(RIGHT) == clinic.CASES
-    assert sorted(fault for fault, _ in RIGHT.values()) == sorted(FAULTS)
-    assert sorted(test for _, test in RIGHT.values()) == sorted(TESTS)
-    assert set(make.PLANTS) == {*FAULTS, "none"}
+    for number, listed in enumerate((FAULTS, TESTS)):
+        named = {answer[number] for answer in RIGHT.values()}
+        assert named < set(listed) and len(named) == len(RIGHT) and len(set(listed)) == len(listed) == len(named) + 2
+    assert set(make.PLANTS) == {*(fault for fault, _ in RIGHT.values()), "none"}
     for truth in answers().values():
         assert set(truth["alike"]) <= set(FAULTS) - {truth["fault"]} and truth["evidence"].endswith(".")
         assert truth["fault"] not in truth["evidence"]
@@ -192,8 +193,11 @@ def test_an_answer_of_another_form_is_explained(answer, words):
 def test_a_case_is_drawn_and_a_wrong_name_gets_the_nearest():
     picture = clinic.figure("case-a", "case-b")
     assert [len(row.axes) for row in picture.subfigs] == [7, 7] and len(picture.subfigs[0].axes[0].lines) == 4
-    assert picture.subfigs[1].get_suptitle().startswith("case-b: monitor Dice ")
+    assert picture.subfigs[1].get_suptitle().startswith("case-b: best monitor Dice ")
     assert len(clinic.figure("case-a").subfigs) == 1
+    assert len({axis.get_ylim() for row in clinic.figure(*ALL).subfigs for axis in row.axes[1:3]}) == 1
+    assert len(clinic.figure(clinic.HEALTHY, "case-e").subfigs[0].axes[0].lines) == 2
+    assert "(5 photos)" in clinic.figure("case-e").subfigs[0].get_suptitle()
     assert set(clinic.load(clinic.HEALTHY).differences) == {"healthy"}
     with pytest.raises(ValueError, match="Did you mean 'case-a'"):
         clinic.load("case_a")
