@@ -17,17 +17,6 @@ from tools import workbook
 # Numbers that their section does not print: {notebook: {section: {numbers: why}}}. An entry that is no longer needed
 # fails, so this only gets shorter: print the number where the text has it, or take it out of the text.
 INTERIM = {
-    "04_experiment_log": {
-        "3. One run, two stories": {"0.001": "a setting of the report"},
-        "5. Our curves, with the report's drawn in": {
-            "1,341": "the number of training photos",
-            "0.056 0.037": "printed in section 4",
-            "0.181 0.193": "losses of the report's log, of which the table shows the Dice alone",
-        },
-        "6. How large is the noise?": {"1,207": "the number of training photos"},
-        "9. The report's Dice and ours, on the same runs": {"73% 0.16": "measured once, by no cell"},
-        "10. What quality costs, and what is free": {"1,274 1,923": "numbers of photos, in the summaries of the runs"},
-    },
     "05_error_analysis": {
         "": {"0.7": "an example of a probability"},
         "8. Does the model know when it is wrong?": {"0.7": "an example of a probability"},

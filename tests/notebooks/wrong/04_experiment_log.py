@@ -1,73 +1,22 @@
 """What learners answer to the exercises of notebook 04, and the words that each should meet."""
 
-DRAWS = "    rng = np.random.default_rng(0)\n    draws = rng.integers(0, len(a), (2000, len(a)))\n"
+import pandas as pd
+
+DRAWS = "    rng = np.random.default_rng(0)\n    draws = rng.integers(0, len(a), (5000, len(a)))\n"
+ANSWERS = "answers = {{'train longer?': {}, 'which photos lose?': {}, 'setting or seed?': {}}}".format
+SEEDS = (
+    "def seeds_needed(gain, deviation):\n    n = {}\n    while {} * deviation / np.sqrt(n) >= gain:\n"
+    "        n += 1\n    return {}"
+).format
+STUDENT = "stats.t.ppf(0.995, n - 1)"
+HONEST = "def honest(table):\n    groups = table.groupby('setting')\n"
 
 WRONG = {
-    "best_from_scratch": [
-        ("def best_from_scratch(table):\n    return table['dice'].idxmax()", "started from ImageNet weights"),
-        (
-            "def best_from_scratch(table):\n    return table[~table['pretrained']]['dice'].to_numpy().argmax()",
-            "That is a position",
-        ),
-        ("def best_from_scratch(table):\n    return table[~table['pretrained']]['dice'].max()", "That is a score"),
-        (
-            "def best_from_scratch(table):\n    return table[~table['pretrained']]['report_dice'].idxmax()",
-            "leads in report_dice",
-        ),
-        (
-            "def best_from_scratch(table):\n    return table[~table['pretrained']].sort_values('dice').index[0]",
-            "That is the worst run",
-        ),
-    ],
-    "score_without_peeking": [
-        ("def score_without_peeking(curve):\n    return curve['val_dice'].max()", "You looked at the validation"),
-        ("def score_without_peeking(curve):\n    return curve['monitor_dice'].max()", "it flatters"),
-        ("def score_without_peeking(curve):\n    return curve['val_dice'].iloc[-1]", "That is the last epoch"),
-        ("def score_without_peeking(curve):\n    return curve['monitor_dice'].argmax()", "That is the epoch"),
-        ("def score_without_peeking(curve):\n    return curve['monitor_dice'].idxmax()", "the label of the row"),
-    ],
-    "dice_and_iou": [
-        (
-            "def iou_from_dice(dice):\n    return 2 * dice / (1 + dice)\n\n"
-            "def dice_from_iou(iou):\n    return iou / (2 - iou)",
-            "Is this the way back?",
-        ),
-        (
-            "def iou_from_dice(dice):\n    return dice / 2\n\ndef dice_from_iou(iou):\n    return 2 * iou",
-            "Two equal masks have Dice 1",
-        ),
-        (
-            "def iou_from_dice(dice):\n    return dice**2\n\ndef dice_from_iou(iou):\n    return iou**0.5",
-            "cover 3 pixels",
-        ),
-        (
-            "def iou_from_dice(dice):\n    return dice / (2 - dice)\n\n"
-            "def dice_from_iou(iou):\n    return iou / (1 + iou)",
-            "There and back again does not",
-        ),
-    ],
-    "report_dice": [
-        (
-            "def report_dice(prediction, truth):\n"
-            "    return 2 * (prediction * truth).sum() / (prediction.sum() + truth.sum())",
-            "that is our Dice",
-        ),
-        (
-            "def report_dice(prediction, truth):\n"
-            "    return min(1, (2 * (prediction * truth).sum() + 1) / (prediction.sum() + truth.sum() + 1))",
-            "you add the 1 after doubling",
-        ),
-        (
-            "def report_dice(prediction, truth):\n"
-            "    return 2 * ((prediction * truth).sum() + 1) / (prediction.sum() + truth.sum() + 1)",
-            "more than 1",
-        ),
-    ],
     "paired_interval": [
         (
-            "def paired_interval(a, b):\n" + DRAWS + "    other = rng.integers(0, len(a), (2000, len(a)))\n"
+            "def paired_interval(a, b):\n" + DRAWS + "    other = rng.integers(0, len(a), (5000, len(a)))\n"
             "    return np.quantile(b[draws].mean(1) - a[other].mean(1), [0.025, 0.975])",
-            "are a and b drawn apart?",
+            "a and b are drawn apart",
         ),
         (
             "def paired_interval(a, b):\n    rng = np.random.default_rng(0)\n"
@@ -81,11 +30,104 @@ WRONG = {
         ),
         (
             "def paired_interval(a, b):\n" + DRAWS + "    return np.quantile((b - a)[draws].mean(1), [0.05, 0.95])",
-            "the middle 90",
+            "Yours leaves out 5",
+        ),
+        ("def paired_interval(a, b):\n    return np.quantile(b - a, [0.025, 0.975])", "single differences"),
+        (
+            "def paired_interval(a, b):\n" + DRAWS + "    return np.quantile((b - a)[draws].mean(1), [0.975, 0.025])",
+            "low first, then high",
+        ),
+        ("def paired_interval(a, b):\n    return (b - a).mean()", "has the shape ()"),
+        ("def paired_interval(a, b):\n    return 0.0, 0.5", "expected about"),
+        ("def paired_interval(a, b):\n    print((b - a).mean())", "is there a `return`?"),
+    ],
+    "seeds_needed": [
+        (SEEDS(2, STUDENT, "n"), "three are the least"),
+        (SEEDS(3, "stats.t.ppf(0.99, n - 1)", "n"), "leaves 1 % on one side"),
+        (SEEDS(3, "stats.t.ppf(0.995, n)", "n"), "n - 1 degrees of freedom"),
+        (SEEDS(3, STUDENT, "n + 1"), "one seed too many"),
+        (SEEDS(3, "2.576", "n"), "expected"),
+        (
+            "def seeds_needed(gain, deviation):\n    return max(3, int(np.ceil((2.576 * deviation / gain) ** 2)))",
+            "expected",
+        ),
+        ("def seeds_needed(gain, deviation):\n    n = 3", "is there a `return`?"),
+    ],
+    "which_plot": [
+        (ANSWERS("'B'", "'D'", "'D'"), "which photos lose? Plot D has one point per seed"),
+        (ANSWERS("'A'", "'C'", "'D'"), "train longer? Plot A has bars of two means"),
+        (ANSWERS("'B'", "'C'", "'C'"), "setting or seed? Plot C has one point per photo"),
+        (ANSWERS("'B'", "'C'", "..."), "Right so far; open: setting or seed?"),
+        (ANSWERS("'B'", "'C'", "'E'"), "'E' is no plot"),
+        ("answers = {'seed?': 'D'}", "There is no question 'seed?'"),
+        ("answers = 'BCD'", "should be a dictionary"),
+    ],
+    "honest": [
+        (
+            "def honest(table):\n    row = table.loc[table['holdout'].idxmax()]\n    return row['setting'], row['exam']",
+            "the luckiest run",
         ),
         (
-            "def paired_interval(a, b):\n    return np.quantile(b - a, [0.025, 0.975])",
-            "how far single photos differ",
+            HONEST + "    means = groups[['val', 'exam']].mean()[groups.size() >= 3]\n"
+            "    best = means['val'].idxmax()\n    return best, means.loc[best, 'exam']",
+            "You chose by the 150 validation photos",
         ),
+        (
+            HONEST + "    means = groups[['exam']].mean()[groups.size() >= 3]\n"
+            "    best = means['exam'].idxmax()\n    return best, means.loc[best, 'exam']",
+            "no exam any more",
+        ),
+        (
+            HONEST + "    means = groups[['holdout', 'exam']].mean()\n"
+            "    best = means['holdout'].idxmax()\n    return best, means.loc[best, 'exam']",
+            "fewer than three seeds won",
+        ),
+        (
+            HONEST + "    means = groups[['holdout']].mean()[groups.size() >= 3]\n"
+            "    return means['holdout'].idxmax(), means['holdout'].max()",
+            "You report the holdout",
+        ),
+        (
+            HONEST + "    means = groups[['holdout', 'val']].mean()[groups.size() >= 3]\n"
+            "    best = means['holdout'].idxmax()\n    return best, means.loc[best, 'val']",
+            "You report the 150",
+        ),
+        (
+            HONEST + "    means = groups[['holdout', 'exam']].mean()[groups.size() > 3]\n"
+            "    best = means['holdout'].idxmax()\n    return best, means.loc[best, 'exam']",
+            "exactly three seeds takes part",
+        ),
+        (HONEST + "    return groups['holdout'].mean().idxmax()", "Return a pair"),
+        (
+            "def honest(table):\n    table['n'] = table.groupby('setting')['seed'].transform('size')\n"
+            "    means = table[table['n'] >= 3].groupby('setting')[['holdout', 'exam']].mean()\n"
+            "    best = means['holdout'].idxmax()\n    return best, means.loc[best, 'exam']",
+            "Work on a copy",
+        ),
+        (HONEST + "    return 'slow', 0.5", "Expected 'wide'"),
     ],
+}
+
+
+def a_table(random) -> tuple[pd.DataFrame]:
+    """Settings of 1 to 5 seeds each, the first of them with enough."""
+    names = [name for name, count in zip("abcd", (3, *random.integers(1, 6, 3))) for _ in range(count)]
+    scores = random.normal(0.9, 0.01, (len(names), 3))
+    table = pd.DataFrame(scores, columns=["holdout", "val", "exam"], index=random.permutation(len(names)))
+    return (table.assign(setting=names, seed=range(len(names))),)
+
+
+INPUTS = {
+    "honest": a_table,
+    "seeds_needed": lambda random: (float(random.uniform(0.001, 0.02)), float(random.uniform(0.001, 0.02))),
+    "paired_interval": None,
+}
+
+RANDOM = "another draw, as good as the first"
+SURVIVORS = {
+    "paired_interval": {
+        "...= np.random.default_rng(0) -> ...= np.random.default_rng(1)": RANDOM,
+        "...tegers(len(a), size=(5000, len(a))) -> ...tegers(len(a), size=(5001, len(a)))": RANDOM,
+        "....integers(len(a), size=(5000, len(a))) -> ....integers(len(a), size=(4999, len(a)))": RANDOM,
+    }
 }
