@@ -67,6 +67,8 @@ PLAN["portrait-lite0-s0"] = replace(
     first, weights="experiments/runs/portrait-lite0-first-s0/model", extra="", size=(320, 256), epochs=16,
     loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1,
 )  # fmt: skip
+# Its twin, whose loss is cross-entropy alone: what do the border's weight and the Dice term do to errors?
+PLAN["portrait-lite0-bce-s0"] = replace(PLAN["portrait-lite0-s0"], loss="bce")
 
 # 5. Ideas for a better recipe, each against the old one: its first step at a small size, three seeds. All take the same
 #    2,250 steps, so the composites, which add photos, have an epoch less.
