@@ -3,6 +3,7 @@
 import functools
 import http.server
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,10 +42,16 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
         pass
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # that one: the browser has left before the end
+            super().handle_error(request, client_address)
+
+
 def new_server(folder: str | Path, port: int) -> http.server.ThreadingHTTPServer:
     """A server of `folder` for this machine alone, at `port` (0: any free one). Raises OSError for a taken port."""
     try:
         handler = functools.partial(_Handler, directory=str(folder))
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return _Server(("127.0.0.1", port), handler)
     except OSError as error:
         raise OSError(f"port {port} cannot be used ({error.strerror}): --port 0 takes a free one") from None

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import urllib.request
@@ -106,7 +108,11 @@ def test_the_command_serves_the_page_until_it_is_interrupted(capsys):
             for name in ("", "demo.js", "demo.css", "model.onnx", "vendor/onnxruntime-web/ort.wasm.bundle.min.mjs"):
                 with urllib.request.urlopen(address + name) as answer:
                     kinds[name.rpartition(".")[2]] = answer.headers["Content-Type"]
-                    assert answer.headers["Cache-Control"] == "no-cache"
+                    assert answer.headers["Cache-Control"] == "no-cache" and answer.read()
+            host, port = address.removeprefix("http://").strip("/").split(":")
+            with socket.create_connection((host, int(port))) as leaving:  # who leaves early is no error
+                leaving.sendall(b"GET /model.onnx HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             assert (kinds[""], kinds["css"]) == ("text/html", "text/css")
             assert kinds["js"] == kinds["mjs"] == "text/javascript" and kinds["onnx"] == "application/octet-stream"
             process.send_signal(signal.SIGINT)
