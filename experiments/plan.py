@@ -62,13 +62,14 @@ PLAN["picsart-resnet34-padding-s0"] = reportstyle  # padding counts as backgroun
 first = TrainConfig(dataset="picsart", extra="build/pseudo", size=(256, 192), epochs=8, ema=0.998)
 # What is made before it is learned from, as README.md says, and how many photos it has.
 EXTRA = {"build/pseudo": 1923, "build/pseudo-2": 1923, "build/composites": 600}
-PLAN["portrait-lite0-first-s0"] = first
-PLAN["portrait-lite0-s0"] = replace(
-    first, weights="experiments/runs/portrait-lite0-first-s0/model", extra="", size=(320, 256), epochs=16,
-    loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1,
-)  # fmt: skip
-# Its twin, whose loss is cross-entropy alone: what do the border's weight and the Dice term do to errors?
-PLAN["portrait-lite0-bce-s0"] = replace(PLAN["portrait-lite0-s0"], loss="bce")
+for seed in range(2):
+    PLAN[f"portrait-lite0-first-s{seed}"] = replace(first, seed=seed)
+    PLAN[f"portrait-lite0-s{seed}"] = replace(
+        first, weights=f"experiments/runs/portrait-lite0-first-s{seed}/model", extra="", size=(320, 256), epochs=16,
+        loss="boundary-bce+dice", learning_rate=5e-4, warmup=0.1, seed=seed,
+    )  # fmt: skip
+# A twin whose loss is cross-entropy alone: what do the border's weight and the Dice term do to errors?
+PLAN["portrait-lite0-bce-s1"] = replace(PLAN["portrait-lite0-s1"], loss="bce")
 
 # 5. Ideas for a better recipe, each against the old one: its first step at a small size, three seeds. All take the same
 #    2,250 steps, so the composites, which add photos, have an epoch less.
