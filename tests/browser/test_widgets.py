@@ -34,8 +34,11 @@ def blurred(view, count=16):
 class Bright:
     classes = ("background", "person")
 
+    def __init__(self, power=1):
+        self.power = power
+
     def predict(self, photo):
-        return photo[..., 0] / 255
+        return (photo[..., 0] / 255) ** self.power
 """
 OVERLAY = """
 data, photos, masks, probabilities = blurred("{view}", 4)
@@ -54,7 +57,7 @@ data, photos, masks, probabilities = blurred("person", 2)
 view, rows = widgets.TrainingView(photos, masks), []
 for epoch in range(3):
     rows.append({"epoch": epoch, "train_loss": 1.0, "val_loss": 0.9 - epoch / 4, "train_dice": 0.8, "val_dice": 0.9})
-    view(pd.DataFrame(rows), Bright())
+    view(pd.DataFrame(rows), Bright(epoch + 1))
 """
 FIELD = """
 import torch
@@ -76,7 +79,8 @@ PIXELS = """canvas => Array.from(
 @pytest.fixture(scope="module")
 def cell(lab, page):
     """`cell(k)`: the k-th cell of the notebook in the page, run."""
-    cells = [SETUP, OVERLAY.format(view="person"), OVERLAY.format(view="parts"), GALLERY, OWN, TRAINING, SHOWN]
+    overlays = [OVERLAY.format(view=view) for view in ("person", "parts")]
+    cells = [SETUP, *overlays, GALLERY, OWN, TRAINING, SHOWN, "view.slider()"]
     lab.write("widgets.ipynb", cells)
     lab.run_all(page, "widgets.ipynb")
     return lambda k: page.locator(".jp-Notebook .jp-Cell").nth(k)
@@ -201,6 +205,18 @@ def test_training_is_one_picture_redrawn_and_then_the_static_figure(lab, page, c
     assert live.count() == 1 and live.evaluate("image => image.naturalWidth") > 400
     lab.ask(page, "view.show(alt='Curves of a training and two masks.')")
     live.wait_for(state="detached")
+
+
+def test_the_slider_goes_through_the_epochs_by_keyboard(page, cell):
+    picture, handle = cell(7).locator("img"), cell(7).get_by_role("slider")
+    seen = [picture.get_attribute("src")]
+    for epoch in (2, 3):
+        handle.press("ArrowRight")
+        shows = "([cell, words]) => cell.querySelector('img').alt === words"
+        page.wait_for_function(shows, arg=[cell(7).element_handle(), f"Masks after epoch {epoch}."])
+        assert cell(7).locator(".widget-readout").inner_text() == str(epoch)
+        seen.append(picture.get_attribute("src"))
+    assert len(set(seen)) == 3, "each epoch has masks of its own"
 
 
 def test_receptive_field_answers_a_click_and_the_keys(lab, page, cell):
