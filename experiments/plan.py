@@ -73,7 +73,7 @@ PLAN["portrait-lite0-bce-s1"] = replace(PLAN["portrait-lite0-s1"], loss="bce")
 
 # 5. Ideas for a better recipe, each against the old one: its first step at a small size, three seeds. All take the same
 #    2,250 steps, so the composites, which add photos, have an epoch less.
-old = replace(first, size=(160, 128), epochs=6)
+old = replace(first, size=(128, 96), epochs=6)
 RECIPES = {
     "old": old,
     "composites": replace(old, extra="build/pseudo + build/composites", epochs=5),

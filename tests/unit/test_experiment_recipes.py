@@ -18,7 +18,7 @@ def test_every_idea_is_planned_with_the_seeds_of_the_old_recipe():
     assert planned == [f"recipe-{name}-s{seed}" for name in plan.RECIPES for seed in range(3)]
     for name in planned:
         config = plan.PLAN[name]
-        assert (config.size, config.holdout, config.train_on) == ((160, 128), 0.1, "train"), "a tenth of train chooses"
+        assert (config.size, config.holdout, config.train_on) == ((128, 96), 0.1, "train"), "a tenth of train chooses"
 
 
 @pytest.mark.parametrize("name", NEW)
