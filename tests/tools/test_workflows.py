@@ -17,7 +17,11 @@ from tools import task
 from tools.workbook import ROOT
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-WRITERS = {("colab.yml", "publish")}  # the only job that may change anything
+READ = {"contents": "read"}
+RIGHTS = {  # of the only jobs that may change anything
+    ("colab.yml", "publish"): {"contents": "write"},
+    ("pages.yml", "publish"): READ | {"pages": "write", "id-token": "write"},
+}
 COMMAND = re.compile(r"python -m tools\.task ([\w-]+)((?: [\w-]+)*)")
 
 
@@ -46,8 +50,8 @@ def commands(job: dict) -> list[str]:
     return lines
 
 
-def test_there_are_three():
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "colab.yml", "weekly.yml"]
+def test_there_are_four():
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "colab.yml", "pages.yml", "weekly.yml"]
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -55,14 +59,13 @@ def test_workflow_starts_without_rights_and_is_not_run_twice_at_once(path):
     workflow = read(path)
     assert workflow["permissions"] == {} and workflow["concurrency"]["group"]
     assert "pull_request_target" not in workflow["on"]
-    if path.name != "colab.yml":  # torch for a machine without a GPU, and no test left out
+    if path.name not in ("colab.yml", "pages.yml"):  # torch for a machine without a GPU, and no test left out
         assert workflow["env"]["UV_TORCH_BACKEND"] == "cpu" and workflow["env"]["FACESEG_NO_SKIPS"] == "1"
 
 
 @pytest.mark.parametrize("path, name, job", JOBS)
 def test_job_has_the_least_rights_and_ends(path, name, job):
-    wanted = "write" if (path.name, name) in WRITERS else "read"
-    assert job["permissions"] == {"contents": wanted}
+    assert job["permissions"] == RIGHTS.get((path.name, name), READ)
     assert 0 < int(job["timeout-minutes"]) <= 60
 
 
@@ -79,7 +82,7 @@ def test_actions_are_pinned_by_commit_with_the_version_beside(path, name, job):
 def test_an_action_has_one_pin_everywhere():
     text = "".join(path.read_text(encoding="utf-8") for path in WORKFLOWS)
     pins = set(re.findall(r"(actions/[\w-]+)@(\w+) # (\S+)", text))
-    assert len(pins) == len({name for name, _, _ in pins}) == 4
+    assert len(pins) == len({name for name, _, _ in pins}) == 6
 
 
 @pytest.mark.parametrize("path, name, job", JOBS)
@@ -106,6 +109,12 @@ def test_weekly_plays_every_list_of_versions():
     weekly = read(ROOT / ".github" / "workflows" / "weekly.yml")["jobs"]
     clouds = sorted(path.stem for path in (ROOT / "tools" / "rehearse").glob("*.txt"))
     assert weekly["clouds"]["strategy"]["matrix"]["cloud"] == clouds == ["colab", "kaggle"]
+
+
+def test_the_page_that_is_published_is_the_demo():
+    steps = read(ROOT / ".github" / "workflows" / "pages.yml")["jobs"]["publish"]["steps"]
+    (folder,) = [step["with"]["path"] for step in steps if "pages-artifact" in step["uses"]]
+    assert (ROOT / folder / "index.html").is_file()
 
 
 def test_pre_commit_runs_what_the_lint_job_runs():
