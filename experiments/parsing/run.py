@@ -1,6 +1,6 @@
 """Face parsing: the experiments of notebook 06. Every run learns for a few minutes, and nothing chooses its epoch.
 
-    python -m experiments.parsing.run              # all parts, about 3.5 hours on two idle cores
+    python -m experiments.parsing.run              # all parts, about 2 hours on two idle cores
     python -m experiments.parsing.run --list       # the runs, how far they are, and estimated minutes
     python -m experiments.parsing.run rare gap     # some parts; `faces` begins with models of `gap`
 
@@ -79,7 +79,7 @@ RARE = {
     "resolution": replace(_small, config=replace(_small.config, size=(256, 192))),
     "all": replace(_small, config=replace(_dice, size=(256, 192)), repairs=("framing",), second_look="plain"),
 }
-_six = Plan(TrainConfig(view="face", size=(256, 192), loss="bce+dice"), 160)
+_six = Plan(TrainConfig(view="face", size=(160, 128), loss="bce+dice"), 160)
 GAP = {
     "renders": _six,
     "framing": replace(_six, repairs=("framing",)),
