@@ -1,17 +1,14 @@
-"""Is a probability of 0.7 right 7 times in 10? Reliability, temperature, threshold.
+"""Is a probability of 0.7 right 7 times in 10? Reliability and temperature.
 
 Probabilities are that of "person" (for K classes: `errors.person_probability`), targets are 0 = background, above 0 =
 person, 255 = does not count; arrays of any equal shape. For many photos, join them flat first.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from scipy.special import logit
 
-from faceseg_utils import dice
 from faceseg_utils.data.catalog import IGNORE
 
 CLOSEST = 1e-6  # to 0 and to 1: float32 probabilities reach both, where a logit is infinite
@@ -65,12 +62,3 @@ def fit_temperature(probability: np.ndarray, target: np.ndarray) -> float:
         return np.logaddexp(0, -margin / np.exp(log_temperature)).mean()
 
     return float(np.exp(minimize_scalar(cost, bounds=np.log((0.05, 20)), method="bounded").x))
-
-
-def threshold_scores(probabilities, targets, thresholds: Sequence[float]) -> np.ndarray:
-    """Mean Dice of photos at each threshold, float [T]. Choose a threshold on photos other than those you report on."""
-    scores = [
-        [dice.dice_score((p > t).astype(np.uint8), np.where(y == IGNORE, y, y > 0))[0] for t in thresholds]
-        for p, y in zip(probabilities, targets, strict=True)
-    ]
-    return np.mean(scores, axis=0)

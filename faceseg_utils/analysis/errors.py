@@ -1,11 +1,10 @@
-"""Where is a model wrong? Scores of each photo, errors by distance to the border, blur, islands, slices.
+"""Where is a model wrong? Scores of each photo, distance to the border, blur, slices.
 
 Masks are uint8 [H, W] with 0 = background, above 0 = person, 255 = does not count; probabilities are float [H, W],
 that of "person".
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -97,24 +96,6 @@ def distance_to_border(target: np.ndarray) -> np.ndarray:
     return ndimage.distance_transform_edt(person) + ndimage.distance_transform_edt(~person)
 
 
-def band_errors(prediction: np.ndarray, target: np.ndarray, edges: Sequence[float] = (2, 5, 10)) -> pd.DataFrame:
-    """Pixels, missed and invented, one row per band of distance to the true border: up to 2 px, to 5, to 10, beyond.
-
-    Counts, so that the tables of many photos can be added up; `band_shares` makes shares of the sum.
-    """
-    kinds, band = error_kinds(prediction, target), np.searchsorted(edges, distance_to_border(target))
-    between = [f"{near:g} to {far:g} px" for near, far in pairwise(edges)]
-    names = [f"up to {edges[0]:g} px", *between, f"beyond {edges[-1]:g} px"]
-    pixels = {"pixels": np.asarray(target) != IGNORE, "missed": kinds == MISSED, "invented": kinds == INVENTED}
-    counts = {kind: np.bincount(band[these], minlength=len(names)) for kind, these in pixels.items()}
-    return pd.DataFrame(counts, index=pd.Index(names, name="distance"))
-
-
-def band_shares(counts: pd.DataFrame) -> pd.DataFrame:
-    """Shares from the counts of `band_errors`: of all pixels, of all errors, and the error rate inside each band."""
-    pixels, wrong = counts["pixels"], counts["missed"] + counts["invented"]
-    shares = {"share_of_pixels": pixels / pixels.sum(), "share_of_errors": wrong / max(1, wrong.sum())}
-    return pd.DataFrame({**shares, "error_rate": wrong / pixels.clip(lower=1)})
 
 
 def border_profiles(probability: np.ndarray, mask: np.ndarray, reach: int = 16) -> tuple[np.ndarray, np.ndarray]:
@@ -159,13 +140,6 @@ def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np
     part = np.divide(level - before, after - before, out=np.ones(len(values)), where=after != before)
     return np.where(reached.any(axis=1), np.where(first > 0, first - 1 + part, 0.0), np.inf)
 
-
-def islands(prediction: np.ndarray, target: np.ndarray, least: int = 20) -> pd.DataFrame:
-    """Areas in pixels of the pieces of the prediction that touch no true person, largest first, down to `least`."""
-    target, (labels, areas) = np.asarray(target), components(np.asarray(prediction) > 0)
-    touching = np.unique(labels[(target > 0) & (target != IGNORE)])
-    alone = ~np.isin(np.arange(1, len(areas) + 1), touching)
-    return pd.DataFrame({"area": areas[alone & (areas >= least)]})
 
 
 def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:

@@ -1,11 +1,12 @@
 """Interactive covers over `figures` and `analysis`. Each shows its static figure first, for readers without a kernel.
 
 `MaskOverlay` a photo under masks and errors, `Gallery` many photos by score, `TryYourPhoto` a photo of one's own,
-`TrainingView` a training as it goes, `ReceptiveField` the pixels that one answer depends on. The work is done by pure
-functions; the widgets only hold state. On Colab the set-up cell of a notebook switches custom widgets on; JupyterLab,
-Notebook 7 and VS Code need nothing.
+`TrainingView` a training as it goes, `ReceptiveField` the pixels that one answer depends on, `DialView` one thing about
+a picture that changes. The work is done by pure functions; the widgets only hold state. On Colab the set-up cell of a
+notebook switches custom widgets on; JupyterLab, Notebook 7 and VS Code need nothing.
 """
 
+from faceseg_utils.widgets.dial import DialView
 from faceseg_utils.widgets.gallery import Gallery, select_rows
 from faceseg_utils.widgets.overlay import (
     ERROR_NAMES,
@@ -24,6 +25,7 @@ from faceseg_utils.widgets.training import TrainingView, progress_figure
 from faceseg_utils.widgets.upload import TryYourPhoto
 
 __all__ = [
-    "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "Gallery", "MaskOverlay", "ReceptiveField",
-    "TrainingView", "TryYourPhoto", "check_photo", "decide", "paint", "progress_figure", "quantise", "select_rows",
+    "ERROR_NAMES", "ERROR_PALETTE", "LARGEST", "LAYERS", "STATIC", "DialView", "Gallery", "MaskOverlay",
+    "ReceptiveField", "TrainingView", "TryYourPhoto", "check_photo", "decide", "paint", "progress_figure", "quantise",
+    "select_rows",
 ]  # fmt: skip

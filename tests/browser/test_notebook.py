@@ -59,6 +59,17 @@ def test_overlay_answers_the_keyboard_and_paints_what_python_says(lab, page, not
     print(f"\nnotebook 05: {in_words(times)}")
 
 
+def test_dial_follows_the_keyboard(lab, page, notebook):
+    cell = notebook("view = widgets.DialView(")
+    root, canvases = cell.locator(".faceseg-dial"), cell.locator("canvas")
+    canvases.first.scroll_into_view_if_needed()
+    slider = root.get_by_role("slider", name="setting")
+    wait_until_drawn(root, lambda: slider.press("End"))
+    said = "import hashlib; print(*(hashlib.sha256(p.tobytes()).hexdigest() for p in view.pixels(5)))"
+    assert [digest(pixels(canvases.nth(k))) for k in (0, 1)] == lab.ask(page, said).split()
+    assert root.get_by_role("status").inner_text() == lab.ask(page, "print(view.text(5))")
+
+
 def test_gallery_opens_what_enter_is_pressed_on(lab, page, notebook):
     cell = notebook("widgets.Gallery(")
     cell.get_by_label("sort by").select_option("false_positives")

@@ -69,9 +69,14 @@ def receptive_field():
     photo = ((x.permute(1, 2, 0) + 1) * 127.5).round().byte().numpy()
     return widgets.ReceptiveField(UNet(width=8), x, photo)
 """
+DIAL = """
+def dial():
+    data, photos, masks, probabilities = blurred("person", 4)
+    return widgets.DialView(photos, masks, probabilities, ["0 stops", "1 stop", "2 stops", "3 stops"])
+"""
 SHOWN = FIELD + "field = receptive_field()\nfield"
-NAMES = {}  # what the cells SETUP and FIELD define, here
-exec(SETUP + FIELD, NAMES)
+NAMES = {}  # what the cells SETUP, FIELD and DIAL define, here
+exec(SETUP + FIELD + DIAL, NAMES)
 PIXELS = """canvas => Array.from(
     canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data)"""
 
@@ -80,7 +85,7 @@ PIXELS = """canvas => Array.from(
 def cell(lab, page):
     """`cell(k)`: the k-th cell of the notebook in the page, run."""
     overlays = [OVERLAY.format(view=view) for view in ("person", "parts")]
-    cells = [SETUP, *overlays, GALLERY, OWN, TRAINING, SHOWN, "view.slider()"]
+    cells = [SETUP, *overlays, GALLERY, OWN, TRAINING, SHOWN, "view.slider()", DIAL + "turned = dial()\nturned"]
     lab.write("widgets.ipynb", cells)
     lab.run_all(page, "widgets.ipynb")
     return lambda k: page.locator(".jp-Notebook .jp-Cell").nth(k)
@@ -242,3 +247,23 @@ def _shows(twin, root, canvases, scale, row, column):
         shown = pixels(canvases.nth(k))[scale // 2 :: scale, scale // 2 :: scale].copy()
         shown[row - 1 : row + 2, column - 1 : column + 2] = wanted[row - 1 : row + 2, column - 1 : column + 2]
         assert np.abs(shown.astype(int) - wanted).max() <= 1  # the last bit of a float may differ from kernel to kernel
+
+
+def test_dial_paints_and_counts_what_the_functions_say(lab, page, cell):
+    twin, root, canvases = NAMES["dial"](), cell(8).locator(".faceseg-dial"), cell(8).locator("canvas")
+    slider, line = root.get_by_role("slider", name="setting"), root.get_by_role("status")
+
+    def shows(k):
+        assert line.inner_text() == twin.text(k) and slider.get_attribute("aria-valuetext") == twin.labels[k]
+        for canvas, wanted in zip((canvases.nth(0), canvases.nth(1)), twin.pixels(k)):
+            assert (pixels(canvas) == wanted).all() and twin.text(k) in canvas.get_attribute("aria-label")
+
+    shows(0)
+    wait_until_drawn(root, lambda: slider.press("ArrowRight"))
+    shows(1)
+    wait_until_drawn(root, lambda: slider.press("End"))
+    shows(3)
+    assert lab.told(page, "print(turned.setting)", "3") == "3"
+
+    slider.press("Home")
+    print(f"\ndial: {in_words(milliseconds(root, slider, 'ArrowRight', 3))}")

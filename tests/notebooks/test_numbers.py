@@ -16,13 +16,7 @@ from tools import workbook
 
 # Numbers that their section does not print: {notebook: {section: {numbers: why}}}. An entry that is no longer needed
 # fails, so this only gets shorter: print the number where the text has it, or take it out of the text.
-INTERIM = {
-    "05_error_analysis": {
-        "": {"0.7": "an example of a probability"},
-        "8. Does the model know when it is wrong?": {"0.7": "an example of a probability"},
-        "9. Is it the model, or the label?": {"95%": "a threshold inside the package"},
-    },
-}
+INTERIM: dict[str, dict[str, dict[str, str]]] = {}
 
 NOT_PROSE = re.compile(
     r"```.*?```|<details>.*?</details>|`[^`]*`|\]\([^)]*\)|<[^>]*>|^#[^\n]*|^\d+\. [^\n]*\?$|(?:arXiv|doi) \S+"

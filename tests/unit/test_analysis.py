@@ -75,25 +75,6 @@ def test_distance_counts_from_either_side_of_the_border():
     assert np.isinf(errors.distance_to_border(np.ones((3, 3)))).all()
 
 
-def test_bands_share_out_every_pixel_and_every_error():
-    prediction = shifted(3)
-    prediction[0, 0] = 1  # far away
-    counts = errors.band_errors(prediction, BOX, (2, 5, 10))
-    assert counts.index.tolist() == ["up to 2 px", "2 to 5 px", "5 to 10 px", "beyond 10 px"]
-    assert counts["pixels"].sum() == 1600
-    assert counts["invented"].tolist() == [2 * 20, 20, 0, 1]
-    assert counts["missed"].sum() == 60
-    shares = errors.band_shares(counts)
-    assert shares["share_of_errors"].sum() == pytest.approx(1)
-    assert shares.loc["beyond 10 px", "share_of_errors"] == pytest.approx(1 / 121)
-
-
-def test_bands_without_border_or_error():
-    counts = errors.band_errors(np.ones((8, 8)), np.ones((8, 8)))
-    assert counts["pixels"].tolist() == [0, 0, 0, 64]
-    assert errors.band_shares(counts)["share_of_errors"].tolist() == [0, 0, 0, 0]
-
-
 def border_widths(probability, reach=16):
     return errors.profile_widths(*errors.border_profiles(probability, probability > 0.5, reach))
 
@@ -124,15 +105,6 @@ def test_blur_beside_the_frame_is_never_nan():
     disc = (np.hypot(rows - 38, columns - 2) < 15).astype(float)
     widths = border_widths(disc)
     assert len(widths) > 5 and np.isfinite(widths).all() and np.median(widths) < 1.2
-
-
-def test_islands_touch_nobody():
-    prediction = BOX.copy()
-    prediction[0:5, 0:6] = 1
-    prediction[0, 39] = 1  # too small
-    found = errors.islands(prediction, BOX, least=20)
-    assert found["area"].tolist() == [30]
-    assert len(errors.islands(BOX, BOX)) == 0
 
 
 def test_slices_by_word_and_by_number():

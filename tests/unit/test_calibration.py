@@ -33,12 +33,6 @@ def test_reliability_refuses(probability, message):
         calibration.reliability_bins(np.array(probability), np.array([0, 1]))
 
 
-def test_thresholds():
-    probability = BOX * 0.6
-    scores = calibration.threshold_scores([probability], [BOX], [0.3, 0.5, 0.7])
-    assert scores.tolist() == [1, 1, 0]
-
-
 @pytest.mark.parametrize("bold", [0.4, 1.0, 2.5])
 def test_the_temperature_that_was_put_in_is_found(bold):
     random = np.random.default_rng(0)

@@ -1,26 +1,15 @@
 """Wrong answers to the exercises of 05_error_analysis, each with a part of the message meant for it."""
 
+import numpy as np
+
+HEAD = (
+    "def sharper(by_loss):\n"
+    '    columns = ["width", "boundary_f1"]\n'
+    '    change = by_loss.loc["bce+dice", columns] - by_loss.loc["bce", columns]\n'
+    '    narrow, gained = change["width"] < 0, change["boundary_f1"] > 0\n'
+)
+
 WRONG = {
-    "error_map": [
-        (
-            "def error_map(prediction, target):\n"
-            "    return np.where(prediction != target, 1, 0) * (target != 255)",
-            "Every error is 1",
-        ),
-        (
-            "def error_map(prediction, target):\n"
-            "    invented, missed = (prediction == 1) & (target == 0), (prediction == 0) & (target == 1)\n"
-            "    return 1 * invented + 2 * missed",
-            "Missed and invented are swapped",
-        ),
-        (
-            "def error_map(prediction, target):\n"
-            "    return 1 * ((prediction == 0) & (target > 0)) + 2 * ((prediction == 1) & (target != 1))",
-            "has no label",
-        ),
-        ("def error_map(prediction, target):\n    return (prediction != target).sum()", "shape of the masks"),
-        ("def error_map(prediction, target):\n    missed = (prediction == 0) & (target == 1)", "is there a `return`?"),
-    ],
     "border_band": [
         (
             "def border_band(mask, width):\n"
@@ -36,7 +25,7 @@ WRONG = {
             "def border_band(mask, width):\n"
             "    inside, outside = (ndimage.distance_transform_edt(m) for m in (mask, mask == 0))\n"
             "    return np.where(mask, inside, outside) < width",
-            "one pixel too thin",
+            "too thin",
         ),
         (
             "def border_band(mask, width):\n"
@@ -49,62 +38,44 @@ WRONG = {
             "def border_band(mask, width):\n"
             "    inside, outside = (ndimage.distance_transform_edt(m) for m in (mask, mask == 0))\n"
             "    return np.where(mask, inside, outside)",
-            "numbers other than 0 and 1",
+            "compare the distance with `width`",
+        ),
+        (
+            "def border_band(mask, width):\n"
+            "    inside, outside = (ndimage.distance_transform_edt(m) for m in (mask, mask == 0))\n"
+            "    return inside + outside <= width",
+            "no border",
         ),
     ],
-    "border_f1": [
+    "border_width": [
         (
-            "def border_f1(prediction, target, tolerance):\n"
-            "    x, y = dice.boundary(prediction), dice.boundary(target)\n"
-            "    return (ndimage.distance_transform_edt(~y)[x] <= tolerance).mean()",
-            "precision alone",
+            "def border_width(values):\n"
+            "    return np.argmax(values <= 0.1) - np.argmax(values <= 0.9)",
+            "falls in a straight line",
         ),
         (
-            "def border_f1(prediction, target, tolerance):\n"
-            "    x, y = dice.boundary(prediction), dice.boundary(target)\n"
-            "    return (ndimage.distance_transform_edt(~x)[y] <= tolerance).mean()",
-            "recall alone",
+            "def border_width(values):\n"
+            "    def crossing(level):\n"
+            "        k = np.argmax(values <= level)\n"
+            "        return k - (level - values[k]) / (values[k - 1] - values[k])\n"
+            "    return crossing(0.9) - crossing(0.1)",
+            "wrong sign",
         ),
         (
-            "def border_f1(prediction, target, tolerance):\n"
-            "    x, y = dice.boundary(prediction), dice.boundary(target)\n"
-            "    precision = (ndimage.distance_transform_edt(~y)[x] <= tolerance).mean()\n"
-            "    recall = (ndimage.distance_transform_edt(~x)[y] <= tolerance).mean()\n"
-            "    return (precision + recall) / 2",
-            "plain mean",
+            "def border_width(values):\n"
+            "    k = np.argmax(values <= 0.1)\n"
+            "    return k - (0.1 - values[k]) / (values[k - 1] - values[k])",
+            "counts from the start",
         ),
         (
-            "def border_f1(prediction, target, tolerance):\n"
-            "    x, y = dice.boundary(prediction), dice.boundary(target)\n"
-            "    return 2 * (x & y).sum() / (x.sum() + y.sum())",
-            "Dice of the borders",
+            "def border_width(values):\n"
+            "    def crossing(level):\n"
+            "        k = np.argmax(values <= level)\n"
+            "        return k - (level - values[k]) / (values[k - 1] - values[k])\n"
+            "    return crossing(0.1) - crossing(0.9)",
+            "its width is np.inf",
         ),
-        (
-            "def border_f1(prediction, target, tolerance):\n    return dice.dice_score(prediction, target)",
-            "Dice of the areas",
-        ),
-    ],
-    "count_islands": [
-        (
-            "def count_islands(prediction, target):\n"
-            "    return ndimage.label(prediction, np.ones((3, 3)))[1]",
-            "every piece of the prediction",
-        ),
-        (
-            "def count_islands(prediction, target):\n"
-            "    labels, count = ndimage.label(prediction)\n"
-            "    return count - len(set(labels[target == 1]) - {0})",
-            "touches at a corner",
-        ),
-        (
-            "def count_islands(prediction, target):\n"
-            "    return ndimage.label((prediction == 1) & (target == 0), np.ones((3, 3)))[1]",
-            "bump that grows out of the person",
-        ),
-        (
-            "def count_islands(prediction, target):\n    return ((prediction == 1) & (target == 0)).sum()",
-            "invented pixels: count connected pieces",
-        ),
+        ("def border_width(values):\n    return np.inf", "yet your width is infinite"),
     ],
     "reliability": [
         (
@@ -123,8 +94,14 @@ WRONG = {
         (
             "def reliability(probability, target, bins):\n"
             "    index = np.minimum((probability * bins).astype(int), bins - 1)\n"
+            "    return [target[index == k].mean() for k in range(bins)]",
+            "255 went into the mean",
+        ),
+        (
+            "def reliability(probability, target, bins):\n"
+            "    index = np.minimum((probability * bins).astype(int), bins - 1)\n"
             "    return [probability[(target != 255) & (index == k)].mean() for k in range(bins)]",
-            "what the model said",
+            "what the network said",
         ),
         (
             "def reliability(probability, target, bins):\n"
@@ -134,32 +111,33 @@ WRONG = {
             "empty bin has the share 0",
         ),
     ],
-    "best_threshold": [
-        (
-            "def best_threshold(probabilities, masks, thresholds):\n"
-            "    photos = list(zip(probabilities, masks))\n"
-            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in photos]\n"
-            "    return np.mean(scores, axis=0).max()",
-            "This is the best score",
-        ),
-        (
-            "def best_threshold(probabilities, masks, thresholds):\n"
-            "    photos = list(zip(probabilities, masks))\n"
-            "    scores = [[dice.dice_score((p > t) * 1, m)[0] for t in thresholds] for p, m in photos]\n"
-            "    return np.argmax(np.mean(scores, axis=0))",
-            "position of the threshold",
-        ),
-        (
-            "def best_threshold(probabilities, masks, thresholds):\n"
-            "    p, m = np.stack(probabilities), np.stack(masks)\n"
-            "    scores = [2 * ((p > t) & (m == 1)).sum() / ((p > t).sum() + m.sum()) for t in thresholds]\n"
-            "    return thresholds[np.argmax(scores)]",
-            "pools the pixels",
-        ),
-        (
-            "def best_threshold(probabilities, masks, thresholds):\n"
-            "    return 0.123",
-            "none of the thresholds",
-        ),
+    "right_plot": [
+        ('right_plot = {"dark": "B", "honest": "D", "better": "F", "blur": "E"}', "Bars of means fall alike"),
+        ('right_plot = {"dark": "C", "honest": "A", "better": "F", "blur": "E"}', "no probabilities in it"),
+        ('right_plot = {"dark": "C", "honest": "D", "better": "B", "blur": "E"}', "both saw the same photos"),
+        ('right_plot = {"dark": "C", "honest": "D", "better": "F", "blur": "G"}', "none of the plots"),
+        ('right_plot = {"dark": "C", "honest": "D", "better": "F"}', "'blur' has no answer yet"),
     ],
+    "sharper": [
+        (f"{HEAD}    return (narrow & gained).sum() / narrow.sum()", "asked is the share that did not"),
+        (f"{HEAD}    return (narrow & ~gained).mean()", "the share of all photos"),
+        (f"{HEAD}    return narrow.mean()", "how many of these gained nothing"),
+        (f"{HEAD}    return 100 * (narrow & ~gained).sum() / narrow.sum()", "between 0 and 1"),
+        (f"{HEAD}    return (change['boundary_f1'][narrow] < 0).mean()", "the share is"),
+    ],
+}
+
+
+def _line(random):
+    """A line from the person outwards: it begins above 0.9, and may rise again, or end too early."""
+    fall = np.sort(random.random(random.integers(3, 12)))[::-1]
+    return (np.r_[1.0, np.round(fall, 1 if random.random() < 0.5 else 3), random.random(2)],)
+
+
+INPUTS = {"border_width": _line}
+SURVIVORS = {
+    "reliability": {
+        "return np.array([target[counts & (index == k)].mean() for k in range(bins)]) -> "
+        "return [target[counts & (index == k)].mean() for k in range(bins)]": "a list of the same numbers is as good",
+    }
 }
