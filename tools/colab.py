@@ -30,7 +30,8 @@ def main() -> None:
     import tomllib  # in Python since 3.11: Colab and Kaggle have it, those who only read this file need not
 
     root = Path(__file__).resolve().parent.parent
-    needs = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needs = [*project["dependencies"], *project["optional-dependencies"]["export"]]
     with tempfile.TemporaryDirectory() as folder:
         held = Path(folder, "constraints.txt")
         held.write_text(constraints(), encoding="utf-8")

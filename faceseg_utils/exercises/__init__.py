@@ -11,8 +11,8 @@ In a notebook an exercise is one code cell, tagged `exercise`: a stub whose body
 
 which prints one line and never raises: "not attempted yet", "Correct. ..." or the likely mistake.
 
-A check is a function in the module of its notebook (`data.py`, `network.py`, `training.py`, `log.py`, `errors.py`; a
-new module in this folder is found without being listed anywhere):
+A check is a function in the module of its notebook (`data.py`, `network.py`, `training.py`, `log.py`, `errors.py`,
+`deployment.py`; a new module in this folder is found without being listed anywhere):
 
     from faceseg_utils.exercises.framework import Mistake, as_number, exercise, expect
 
