@@ -16,7 +16,8 @@ from faceseg_utils.engine.loader import datasets
 
 @pytest.fixture
 def small(make_dataset):
-    return replace(PRESETS["report-default"], dataset=str(make_dataset("own", 12)), size=(64, 64), epochs=2)
+    own = str(make_dataset("own", 12))
+    return replace(PRESETS["report-default"], dataset=own, size=(64, 64), epochs=2, precision="float32")
 
 
 def pairs(data):

@@ -47,8 +47,9 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "
 def config(portraits):
     """13 photos in batches of 4: the last batch has a single photo, so that one process has none; 3 for validation."""
     return TrainConfig(
-        model="unet", pretrained=False, dataset=str(portraits), size=(32, 32), batch_size=4, epochs=3, ema=0.9, limit=13
-    )
+        model="unet", pretrained=False, dataset=str(portraits), size=(32, 32), batch_size=4, epochs=3, ema=0.9,
+        limit=13, precision="float32",
+    )  # fmt: skip
 
 
 def two_processes(folder, how, *configs):
