@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import command
-from experiments.losses.run import outline_length
+from experiments.losses.run import border_width, outline_length
 from experiments.plan import PLAN
 from faceseg_utils import dice
 from faceseg_utils.analysis import errors
@@ -43,12 +43,6 @@ def at_network_size(mask: np.ndarray, segmenter: Segmenter) -> np.ndarray:
     return segmenter.unpad((small == 1).float()[None, None], mask.shape)[0, 0].cpu().numpy()
 
 
-def width(probability: np.ndarray) -> float:
-    """Median pixels over which the probability [H, W] falls from .9 to .1 across its own border; inf: over 32."""
-    widths = errors.profile_widths(*errors.border_profiles(probability, probability > 0.5))
-    return float(np.median(widths)) if len(widths) else np.nan
-
-
 def measure(photo: np.ndarray, mask: np.ndarray, probability: np.ndarray, sharpest=None) -> dict[str, float]:
     """One row: scores; `width` of the border and, if given, that of `sharpest` (`at_network_size`, [H, W]); `length`
     of the predicted outline over that of the true one, which has `outline` pixels; `wrong` pixels, those `near` (up to
@@ -65,7 +59,7 @@ def measure(photo: np.ndarray, mask: np.ndarray, probability: np.ndarray, sharpe
     }  # fmt: skip
     return {
         **dice.photo_scores(prediction, mask),
-        "width": width(probability), **({} if sharpest is None else {"sharpest": width(sharpest)}),
+        "width": border_width(probability), **({} if sharpest is None else {"sharpest": border_width(sharpest)}),
         "length": outline_length(prediction, mask), "outline": int(dice.boundary(mask).sum()),
         **{name: int(where.sum()) for name, where in pixels.items()},
     }  # fmt: skip

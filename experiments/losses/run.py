@@ -44,6 +44,12 @@ def outline_length(prediction: np.ndarray, target: np.ndarray) -> float:
     return float(dice.boundary(prediction).sum() / max(1, dice.boundary(true).sum()))
 
 
+def border_width(probability: np.ndarray) -> float:
+    """Median pixels over which the probability [H, W] falls from .9 to .1 across its own border; inf: over 32."""
+    widths = errors.profile_widths(*errors.border_profiles(probability, probability > 0.5))
+    return float(np.median(widths)) if len(widths) else np.nan
+
+
 def score(segmenter, val: PortraitDataset) -> pd.DataFrame:
     """One row per photo: scores, width of the border and length of the outline, wrong pixels, doubted labels.
 
@@ -55,12 +61,11 @@ def score(segmenter, val: PortraitDataset) -> pd.DataFrame:
     for photo, mask in val:
         probability = errors.person_probability(segmenter.predict(photo))  # [H, W]
         prediction = (probability > 0.5).astype(np.uint8)
-        widths = errors.profile_widths(*errors.border_profiles(probability, prediction))
         scores = errors.image_scores(prediction, mask)
         rows.append(
             {
                 **{name: scores[name] for name in SCORES},
-                "width": float(np.median(widths)) if len(widths) else np.nan,
+                "width": border_width(probability),
                 "length": outline_length(prediction, mask),
                 "wrong": scores["false_positives"] + scores["false_negatives"],
                 "doubted": int(labels.suspects(probability, mask)["area"].sum()),

@@ -96,8 +96,6 @@ def distance_to_border(target: np.ndarray) -> np.ndarray:
     return ndimage.distance_transform_edt(person) + ndimage.distance_transform_edt(~person)
 
 
-
-
 def border_profiles(probability: np.ndarray, mask: np.ndarray, reach: int = 16) -> tuple[np.ndarray, np.ndarray]:
     """The probability along short lines across the border of `mask`, from inside (negative) to outside.
 
@@ -139,7 +137,6 @@ def _first_crossing(reached: np.ndarray, values: np.ndarray, level: float) -> np
     before, after = values[rows, np.maximum(first - 1, 0)], values[rows, first]
     part = np.divide(level - before, after - before, out=np.ones(len(values)), where=after != before)
     return np.where(reached.any(axis=1), np.where(first > 0, first - 1 + part, 0.0), np.inf)
-
 
 
 def by_person(table: pd.DataFrame, score: str = "dice") -> pd.Series:

@@ -51,17 +51,20 @@ class Webcam(anywidget.AnyWidget):
         except (ValueError, RuntimeError, ArithmeticError, MemoryError) as error:
             self.send(answer | {"error": (str(error).splitlines() or [type(error).__name__])[0]})
 
+    def opacity(self, photo: np.ndarray) -> Image.Image:
+        """How much of each pixel of a photo uint8 [H, W, 3] is the person: a grey picture."""
+        return cut_out(photo, person_probability(self.segmenter.predict(photo))).getchannel("A")
+
     def mask(self, photo: np.ndarray) -> bytes:
-        """The opacity of the person in a photo uint8 [H, W, 3], as a small PNG: Jupyter limits what a kernel sends."""
-        opacity = cut_out(photo, person_probability(self.segmenter.predict(photo))).getchannel("A")
+        """The same as a small PNG: Jupyter limits what a kernel sends."""
+        opacity = self.opacity(photo)
         picture, buffer = Image.merge("LA", (Image.new("L", opacity.size), opacity)), io.BytesIO()
         picture.save(buffer, "PNG", compress_level=1)
         return buffer.getvalue()
 
     def figure(self, photo: np.ndarray) -> Figure:
         """A photo and what the page would show of it, for readers without a camera."""
-        with Image.open(io.BytesIO(self.mask(photo))) as picture:
-            opacity = np.asarray(picture)[..., 1:] / 255                              # [H, W, 1]
+        opacity = np.asarray(self.opacity(photo))[..., None] / 255                    # [H, W, 1]
         shown = photo * opacity + 0.3 * photo.mean(-1, keepdims=True) * (1 - opacity)
         return plots.pictures([[photo, shown.astype(np.uint8)]], ("frame", "what the page shows"), height=2.6)
 

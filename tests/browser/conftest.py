@@ -8,12 +8,16 @@ import time
 import urllib.request
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from tools.browser import FLAGS, chromium
 from tools.workbook import ROOT
 
 KEPT = ROOT / "build" / "browser"  # screenshots, kept by continuous integration
+CLIP = 60  # frames of the clip that stands in for a camera, two seconds
+FAKE = "--use-fake-device-for-media-stream"
 SETTINGS = {  # no pop-ups, and every cell in the page, not only those in sight
     "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
@@ -42,6 +46,30 @@ def browser():
         browser = p.chromium.launch(executable_path=chromium(), headless=True, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory):
+    """Two seconds of a rendered portrait that moves; four times a frame's number is the grey of its corner."""
+    file = tmp_path_factory.mktemp("clip") / "clip.y4m"
+    with Image.open(ROOT / "data" / "sample" / "images" / "0000.jpg") as portrait, open(file, "wb") as clip:
+        portrait = portrait.convert("YCbCr").resize((360, 480))
+        clip.write(b"YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg\n")
+        for number in range(CLIP):
+            frame = Image.new("YCbCr", (640, 480), (200, 128, 128))
+            frame.paste(portrait, (100 + number, 0))
+            frame.paste((4 * number, 128, 128), (0, 0, 64, 64))
+            y, cb, cr = (np.asarray(plane) for plane in frame.split())
+            clip.write(b"FRAME\n" + y.tobytes() + cb[::2, ::2].tobytes() + cr[::2, ::2].tobytes())
+    return file
+
+
+def until(done, seconds=60):
+    """Wait until `done()`, asked from here: the demo's policy forbids Playwright's own way to wait for a function."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "the page did not get there"
+        time.sleep(0.05)
 
 
 class Lab:

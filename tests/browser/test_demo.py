@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ from faceseg_utils.deploy.files import cut_out
 from faceseg_utils.deploy.onnx import export_onnx
 from faceseg_utils.model import Segmenter, build_model
 from faceseg_utils.network.saved import ModelConfig
-from tests.browser.conftest import KEPT
+from tests.browser.conftest import CLIP, FAKE, KEPT, until
 from tools.browser import FLAGS, chromium
 from tools.workbook import ROOT
 
@@ -40,8 +39,6 @@ pytestmark = pytest.mark.browser
 # What the page's masks may differ from Python's: decoders of JPEG and roundings differ in the last bit.
 OPACITY, FLIPPED = 0.001, 0.0005  # mean difference of a photo's opacity (0..1); share of its pixels
 SAMPLE = ROOT / "data" / "sample" / "images"
-CLIP = 60  # frames, two seconds
-FAKE = "--use-fake-device-for-media-stream"
 
 
 # --- The network of a folder, in Python -------------------------------------------------------------------------------
@@ -82,22 +79,6 @@ def served(folder):
 def address():
     with served(paths.demo_folder()) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """Two seconds of a rendered portrait that moves; four times a frame's number is the grey of its corner."""
-    file = tmp_path_factory.mktemp("clip") / "clip.y4m"
-    with Image.open(SAMPLE / "0000.jpg") as portrait, open(file, "wb") as clip:
-        portrait = portrait.convert("YCbCr").resize((360, 480))
-        clip.write(b"YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg\n")
-        for number in range(CLIP):
-            frame = Image.new("YCbCr", (640, 480), (200, 128, 128))
-            frame.paste(portrait, (100 + number, 0))
-            frame.paste((4 * number, 128, 128), (0, 0, 64, 64))
-            y, cb, cr = (np.asarray(plane) for plane in frame.split())
-            clip.write(b"FRAME\n" + y.tobytes() + cb[::2, ::2].tobytes() + cr[::2, ::2].tobytes())
-    return file
 
 
 @pytest.fixture
@@ -161,14 +142,6 @@ def seen(page, mode):
 def drawn(page) -> int:
     """How often the page has drawn."""
     return page.evaluate("() => +(document.body.dataset.drawn ?? 0)")
-
-
-def until(done, seconds=60):
-    """Wait until `done()`: the page's policy forbids Playwright's own way to wait for a function."""
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "the page did not get there"
-        time.sleep(0.05)
 
 
 def compare(page, segmenter, photo, name):

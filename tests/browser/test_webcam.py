@@ -4,16 +4,12 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from tests.browser.conftest import KEPT
+from tests.browser.conftest import CLIP, FAKE, KEPT, until
 from tests.browser.reading import pixels
 from tools.browser import FLAGS, chromium
-from tools.workbook import ROOT
 
 pytestmark = pytest.mark.browser
-FAKE = "--use-fake-device-for-media-stream"
-CLIP = 60  # frames, two seconds
 SETUP = """
 import time
 import numpy as np
@@ -39,22 +35,6 @@ class Broken(Slow):
 
 broken = widgets.Webcam(Broken())
 broken"""
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    """Two seconds of a rendered portrait that moves; four times a frame's number is the grey of its corner."""
-    file = tmp_path_factory.mktemp("clip") / "clip.y4m"
-    with Image.open(ROOT / "data" / "sample" / "images" / "0000.jpg") as portrait, open(file, "wb") as clip:
-        portrait = portrait.convert("YCbCr").resize((360, 480))
-        clip.write(b"YUV4MPEG2 W640 H480 F30:1 Ip A1:1 C420jpeg\n")
-        for number in range(CLIP):
-            frame = Image.new("YCbCr", (640, 480), (200, 128, 128))
-            frame.paste(portrait, (100 + number, 0))
-            frame.paste((4 * number, 128, 128), (0, 0, 64, 64))
-            y, cb, cr = (np.asarray(plane) for plane in frame.split())
-            clip.write(b"FRAME\n" + y.tobytes() + cb[::2, ::2].tobytes() + cr[::2, ::2].tobytes())
-    return file
 
 
 @pytest.fixture
@@ -83,13 +63,6 @@ def opened(browser, lab, request):
 @pytest.fixture(autouse=True)
 def screenshot():
     """In place of that of conftest.py: each test has a browser of its own."""
-
-
-def until(done, seconds=60):
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "the page did not get there"
-        time.sleep(0.1)
 
 
 def line(page, k=0):

@@ -6,7 +6,6 @@ import re
 import nbformat
 import pytest
 
-from tests.notebooks.pending import PENDING
 from tools import minutes, run_notebooks, weight, workbook
 
 LONGEST_CELL = 25
@@ -63,19 +62,14 @@ def test_code_cells_are_short(notebook):
 def test_is_no_longer_than_the_course_allows(path):
     found = minutes.measure(path)
     above = {name for name in found if found[name] > minutes.LIMITS[name] and name != "bytes"}
-    listed = PENDING.get(path.stem, set()) & set(minutes.LIMITS)
-    assert not above - listed, f"{path.stem}: above the limit, see `python -m tools.minutes {path.stem}`"
-    assert not listed - above, f"{path.stem} is within these limits: take them out of PENDING"
+    assert not above, f"{path.stem}: above the limit, see `python -m tools.minutes {path.stem}`"
     assert not [line for line in weight.too_heavy() if path.name in line]
 
 
 def test_header_states_the_minutes(notebook, path):
     first = code_cells(notebook)[0][0]
     states = any(minutes.sentence(path) in cell.source for cell in notebook.cells[:first])
-    if "header" in PENDING.get(path.stem, ()):
-        assert not states, f"{path.stem} states its minutes: take `header` out of PENDING"
-    else:
-        assert states, f'{path.stem}: a text above the set-up should say "{minutes.sentence(path)}"'
+    assert states, f'{path.stem}: a text above the set-up should say "{minutes.sentence(path)}"'
 
 
 def test_what_counts_as_words_lines_figures_and_minutes(tmp_path):

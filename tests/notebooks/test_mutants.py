@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from faceseg_utils.exercises import expect, framework
-from tests.notebooks.pending import PENDING
 from tools import mutants, workbook
 from tools.mutate import mutants as mutants_of
 from tools.replay import outcome, plain, recorded, same, varied
@@ -23,8 +22,6 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants play in
 @needs_fork
 def test_checks_refuse_mistakes(path):
     """A fixed part of all mutants: `python -m tools.mutants NAME` plays every one."""
-    if "mutants" in PENDING.get(path.stem, ()):
-        pytest.skip("until it is rewritten")
     command = [sys.executable, "-m", "tools.mutants", path.stem, "--every", "7"]
     done = subprocess.run(command, cwd=workbook.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -14,10 +14,6 @@ import pytest
 
 from tools import workbook
 
-# Numbers that their section does not print: {notebook: {section: {numbers: why}}}. An entry that is no longer needed
-# fails, so this only gets shorter: print the number where the text has it, or take it out of the text.
-INTERIM: dict[str, dict[str, dict[str, str]]] = {}
-
 NOT_PROSE = re.compile(
     r"```.*?```|<details>.*?</details>|`[^`]*`|\]\([^)]*\)|<[^>]*>|^#[^\n]*|^\d+\. [^\n]*\?$|(?:arXiv|doi) \S+"
     r"|\b(?:[Ss]ection|[Nn]otebook|[Ee]xercise)s? \d+(?:(?:,| and| to) \d+)*",
@@ -93,12 +89,7 @@ def unbacked(notebook) -> dict[str, list[str]]:
 
 
 def test_numbers_in_the_text_are_printed_in_their_section(path):
-    wrong = unbacked(nbformat.read(path, as_version=4))
-    found = {(heading, number.replace(" ", "")) for heading, numbers in wrong.items() for number in numbers}
-    known = {(heading, number) for heading, entries in INTERIM.get(path.stem, {}).items()
-             for numbers in entries for number in numbers.split()}  # fmt: skip
-    assert not found - known, "print them in this section, or take them out of the text"
-    assert not known - found, "settled: remove them from INTERIM"
+    assert unbacked(nbformat.read(path, as_version=4)) == {}, "print them in this section, or take them out of the text"
 
 
 def test_one_changed_digit_of_an_output_is_noticed():

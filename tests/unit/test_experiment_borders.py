@@ -50,7 +50,7 @@ def test_a_mask_through_the_network_is_blurred_by_its_size(scene):
     settings = ModelConfig("lite0", ("background", "person"), (32, 32), (0.5,) * 3, (0.5,) * 3)
     small = borders.at_network_size(mask, Segmenter(build_model("lite0"), settings))
     assert small.shape == mask.shape and small[40, 40] == 1 and small[0, 0] == 0
-    assert borders.width(small) > borders.width(mask.astype(float))
+    assert borders.border_width(small) > borders.border_width(mask.astype(float))
 
 
 def test_the_short_runs_are_those_of_the_plan():

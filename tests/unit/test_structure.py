@@ -128,7 +128,7 @@ def test_what_is_taught_can_be_read_at_one_sitting():
 def test_the_package_does_not_grow():
     """The aim is 3,500 lines without widgets, games and exercises. Whoever makes it smaller lowers the number here."""
     rest = [path for path in FILES if module(path).split(".")[0] not in ("widgets", "play", "exercises")]
-    assert lines(*rest) <= 4936
+    assert lines(*rest) <= 4933
 
 
 # --- The public face --------------------------------------------------------------------------------------------------
