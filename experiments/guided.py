@@ -1,7 +1,7 @@
 """Does a guided filter sharpen the pocket network's masks? `python -m experiments.guided` writes guided.csv.
 
 The 150 validation photos of PicsArt, whose masks were drawn by hand, photo by photo: the network of demo/model.onnx as
-it is (radius 0), and behind it the filter that notebook 07 tries on the rendered sample.
+it is (radius 0), and behind it the filter. Notebook 07 tries it on the rendered sample.
 """
 
 from functools import partial
@@ -27,7 +27,10 @@ SIZE = (256, 256)
 
 
 def guided(photo: np.ndarray, p: np.ndarray, radius: int, eps: float = 1e-3) -> np.ndarray:
-    """p [H, W] as a linear function of the grey photo in every window (He, Sun, Tang 2010)."""
+    """p [H, W] as a linear function of the grey photo in every window (He, Sun, Tang 2010).
+
+    `eps`: how much of the photo's contrast counts as flat.
+    """
     grey, mean = photo.mean(-1) / 255, partial(ndimage.uniform_filter, size=2 * radius + 1)
     slope = (mean(grey * p) - mean(grey) * mean(p)) / (mean(grey * grey) - mean(grey) ** 2 + eps)
     return mean(slope) * grey + mean(mean(p) - slope * mean(grey))
